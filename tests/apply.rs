@@ -10,20 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roost::adapters::etcd::HostEtcdFiles;
+use roost::bootstrap::apply_settings::{ApplyError, apply_control_plane};
 use roost::bootstrap::cis::observe_controls;
-use roost::bootstrap::settle::{SettleError, settle_control_plane};
-use roost::bootstrap::upgrade::{self, Passage, Purpose, is_under_way};
+use roost::bootstrap::upgrade::{self, ControlPlaneChange, Purpose, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, member};
 use roost::fakes::node::{FakeNode, FakeReachability};
 use roost::ports::bootstrap::{NodeFiles, ObjectRef, Reachability, Units};
 use serde_json::{Value, json};
-use shared::{COMPONENTS, path, ports, spec_of};
+use shared::{path, ports, spec_of};
 
 type Settings = [(&'static str, &'static str)];
 const SYSTEMD: [(&str, &str); 3] = [
@@ -55,18 +55,19 @@ impl World {
         world
     }
 
-    async fn apply(&self, settings: &Settings, dry_run: bool) -> (Result<usize, SettleError>, String) {
+    async fn apply(&self, settings: &Settings, dry_run: bool) -> (Result<usize, ApplyError>, String) {
         let record = Record::default();
         let timeout = Duration::from_secs(300);
-        let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose: Purpose::Settings, turn: None };
+        let change =
+            ControlPlaneChange { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose: Purpose::Settings, turn: None };
         let ports = ports(&self.node, self.broken, &self.etcd);
-        let outcome = settle_control_plane(&ports, &spec(settings), &passage, true, &record).await;
+        let outcome = apply_control_plane(&ports, &spec(settings), &change, true, &record).await;
         assert!(dry_run || !is_under_way(&ports, Purpose::Settings).unwrap() || outcome.is_err());
         (outcome, record.text())
     }
 
     fn manifests(&self) -> Vec<String> {
-        COMPONENTS.iter().map(|component| self.node.file(&path(component)).unwrap()).collect()
+        Component::REQUIRED.iter().map(|component| self.node.file(&path(component)).unwrap()).collect()
     }
 }
 
@@ -145,8 +146,8 @@ async fn a_component_that_does_not_come_up_gets_its_former_manifest_back() {
     assert!(
         matches!(
             &outcome,
-            Err(SettleError::ControlPlane(upgrade::Error::Returned {
-                component: "kube-scheduler",
+            Err(ApplyError::ControlPlane(upgrade::Error::RolledBack {
+                component: Component::Scheduler,
                 snapshot: None,
                 ..
             }))
@@ -360,8 +361,8 @@ async fn flags_are_those_of_the_components_on_the_node_and_not_of_the_settings()
     let world = World::of(&LAX).await;
     let ports = ports(&world.node, None, &world.etcd);
     let seen = observe_controls(&ports, &spec(&[]), true).await.unwrap();
-    assert_eq!(seen.flags["kube-scheduler"].get("profiling"), None);
-    assert_eq!(seen.flags["kube-apiserver"]["authorization-mode"], "Node,RBAC");
+    assert_eq!(seen.flags[&Component::Scheduler].get("profiling"), None);
+    assert_eq!(seen.flags[&Component::ApiServer]["authorization-mode"], "Node,RBAC");
 }
 
 const SERVING_CA: &str = "/etc/kubernetes/pki/kubelet-serving-ca.crt";
@@ -450,10 +451,15 @@ async fn a_further_control_plane_receives_the_authority_that_the_cluster_knows()
     let handover = Arc::new(roost::fakes::members::FakeHandover(handed));
     let ports = Ports { handover, ..ports(&second.node, None, &second.etcd) };
     let timeout = Duration::from_secs(300);
-    let passage =
-        Passage { etcd_files: &HostEtcdFiles, timeout, dry_run: false, purpose: Purpose::Settings, turn: None };
+    let change = ControlPlaneChange {
+        etcd_files: &HostEtcdFiles,
+        timeout,
+        dry_run: false,
+        purpose: Purpose::Settings,
+        turn: None,
+    };
     let own_key = second.file("/etc/kubernetes/pki/ca.key");
-    settle_control_plane(&ports, &spec(&[]), &passage, false, &Record::default()).await.unwrap();
+    apply_control_plane(&ports, &spec(&[]), &change, false, &Record::default()).await.unwrap();
     assert_eq!(second.file(SERVING_CA), first.file(SERVING_CA));
     assert_eq!(second.file("/etc/kubernetes/pki/ca.key"), own_key, "nothing else is taken over");
 }

@@ -13,8 +13,8 @@ use roost::bootstrap::{RunError, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::declared_units::for_node;
 use roost::core::bootstrap::workflow::{INIT, RESET};
-use roost::core::bootstrap::{Facts, phases, services, units};
-use roost::core::model::spec::Spec;
+use roost::core::bootstrap::{Facts, phases, units};
+use roost::core::model::spec::{Component, Spec};
 use roost::core::model::with_causes;
 use roost::fakes::Record;
 use roost::fakes::node::FakeNode;
@@ -106,7 +106,7 @@ async fn the_benchmark_looks_at_the_unit_that_the_system_declares() {
 
 #[test]
 fn services_of_components_are_written_and_enabled_by_the_system() {
-    let names = services::ALL.map(|name| format!("{name}=/bin/true")).join(",");
+    let names = Component::ALL.map(|name| format!("{name}=/bin/true")).join(",");
     let spec = spec(&[("mode", "systemd"), ("components.source", "host"), ("components.binaries", names.as_str())]);
     let steps = phases::control_plane::plan_etcd(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
     let lines: Vec<String> = for_node(steps, &spec).iter().map(ToString::to_string).collect();

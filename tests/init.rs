@@ -15,7 +15,7 @@ use roost::bootstrap::{RunOptions, etcd, run};
 use roost::core::bootstrap::Facts;
 use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::{INIT, RENEW};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::core::model::with_causes;
 use roost::fakes::Record;
 use roost::fakes::node::FakeNode;
@@ -163,7 +163,7 @@ async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_own
 #[test]
 fn the_manifests_are_those_of_kubeadm_for_these_settings() {
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
-    let manifests = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    let manifests = Component::REQUIRED
         .map(|component| static_pods::render(component, &spec(&[("security.hardening", "false")]), &facts).unwrap());
     insta::assert_snapshot!(manifests.join("---\n"));
 }
@@ -172,7 +172,7 @@ fn the_manifests_are_those_of_kubeadm_for_these_settings() {
 fn programs_of_the_host_take_the_place_of_images() {
     let programs = "etcd=/bin/etcd,kube-apiserver=/bin/api,kube-controller-manager=/bin/cm,kube-scheduler=/bin/s";
     let spec = spec(&[("components.source", "host"), ("components.binaries", programs)]);
-    let manifest = static_pods::render("kube-apiserver", &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
+    let manifest = static_pods::render(Component::ApiServer, &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
     for part in ["image: localhost/roost/scratch:1", "- /usr/local/bin/kube-apiserver", "path: /bin/api", "type: File"]
     {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
@@ -186,7 +186,7 @@ fn paths_and_flags_of_the_user_reach_the_manifest() {
         ("paths.etcd_data", "/data/etcd"),
         ("args", "[etcd]\nquota-backend-bytes = \"8589934592\"\nsnapshot-count = \"\""),
     ]);
-    let manifest = static_pods::render("etcd", &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
+    let manifest = static_pods::render(Component::Etcd, &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
     for part in
         ["--data-dir=/data/etcd", "--cert-file=/var/lib/pki/etcd/server.crt", "--quota-backend-bytes=8589934592"]
     {

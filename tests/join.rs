@@ -12,10 +12,10 @@ use roost::bootstrap::commands::join::withdraw;
 use roost::bootstrap::join::claim_name;
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::key_handover::SharedFiles;
-use roost::core::bootstrap::services::COMPONENTS;
 use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
 use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::Secret;
+use roost::core::model::spec::Component;
 use roost::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
@@ -61,7 +61,8 @@ async fn shared_files() -> SharedFiles {
 
 /// The same node with its components as services.
 fn as_services(mut spec: Spec) -> Spec {
-    let programs = COMPONENTS.map(|name| (name.to_owned(), format!("/usr/local/bin/{name}").into()));
+    let programs =
+        Component::REQUIRED.map(|component| (component.to_string(), format!("/usr/local/bin/{component}").into()));
     spec.cluster.mode = ControlPlaneMode::Systemd;
     spec.cluster.source = ComponentSource::Host { programs: programs.into() };
     spec

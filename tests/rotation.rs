@@ -12,7 +12,7 @@ use std::time::Duration;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::x509::X509;
 use roost::bootstrap::rotation::{Outcome, RotationError, rotate};
-use roost::bootstrap::upgrade::{Passage, Purpose};
+use roost::bootstrap::upgrade::{ControlPlaneChange, Purpose};
 use roost::bootstrap::verify::{Difference, observe_differences};
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::key_handover::SharedFiles;
@@ -92,8 +92,9 @@ impl World {
     async fn go(&self, stage: Stage, dry_run: bool) -> (Result<Outcome, RotationError>, String) {
         let record = Record::default();
         let timeout = Duration::from_secs(300);
-        let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose: Purpose::Settings, turn: None };
-        let outcome = rotate(&self.ports(), &self.spec(), &passage, stage, &record).await;
+        let change =
+            ControlPlaneChange { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose: Purpose::Settings, turn: None };
+        let outcome = rotate(&self.ports(), &self.spec(), &change, stage, &record).await;
         (outcome, record.text())
     }
 

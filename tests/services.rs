@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
+use roost::bootstrap::upgrade::{ControlPlaneChange, Purpose, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
-use roost::core::bootstrap::services::{self, COMPONENTS};
+use roost::core::bootstrap::services;
 use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_LAST, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
 use roost::core::bootstrap::{Facts, Phase};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients, member};
 use roost::fakes::node::FakeNode;
@@ -31,7 +31,7 @@ fn spec_with(mode: &str, programs: &str) -> Spec {
 }
 
 fn spec(mode: &str) -> Spec {
-    let names = COMPONENTS.map(|name| format!("{name}=/usr/local/bin/{name}"));
+    let names = Component::REQUIRED.map(|name| format!("{name}=/usr/local/bin/{name}"));
     spec_with(mode, &names.join(","))
 }
 
@@ -50,23 +50,23 @@ async fn do_all(phases: &[Phase], mode: &str, node: &Arc<FakeNode>) -> Result<(u
     run_with(phases, mode, node, &RunOptions::default()).await
 }
 
-fn manifest(component: &str) -> String {
+fn manifest(component: Component) -> String {
     format!("/etc/kubernetes/manifests/{component}.yaml")
 }
 
-fn unit_file(component: &str) -> String {
+fn unit_file(component: Component) -> String {
     format!("/etc/systemd/system/{}", services::unit(component))
 }
 
-fn is_service(node: &FakeNode, component: &str) -> bool {
+fn is_service(node: &FakeNode, component: Component) -> bool {
     node.active_units().contains(&services::unit(component))
 }
 
-const CLOUD: &str = "cloud-controller-manager";
+const CLOUD: Component = Component::CloudControllerManager;
 
 #[tokio::test(start_paused = true)]
 async fn the_manager_of_a_cloud_goes_the_way_of_the_others() {
-    let names = services::ALL.map(|name| format!("{name}=/usr/local/bin/{name}")).join(",");
+    let names = Component::ALL.map(|name| format!("{name}=/usr/local/bin/{name}")).join(",");
     let in_cloud = |mode, provider| {
         let settings = [
             ("mode", mode),
@@ -109,12 +109,12 @@ async fn the_manager_of_a_cloud_goes_the_way_of_the_others() {
     assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
 }
 
-fn is_pod(node: &FakeNode, component: &str) -> bool {
-    node.sandboxes().iter().any(|sandbox| sandbox.id == component)
+fn is_pod(node: &FakeNode, component: Component) -> bool {
+    node.sandboxes().iter().any(|sandbox| sandbox.id == component.name())
 }
 
 fn assert_none_runs_twice(node: &FakeNode, when: &str) {
-    for component in COMPONENTS {
+    for component in Component::REQUIRED {
         assert!(!(is_service(node, component) && is_pod(node, component)), "{component} runs twice {when}");
     }
 }
@@ -125,14 +125,14 @@ async fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let options = RunOptions { dry_run: true, ..RunOptions::default() };
     let (_, plan) = run_with(&INIT[..5], "systemd", &node, &options).await.unwrap();
     insta::assert_snapshot!(plan);
-    assert_eq!(node.file(&unit_file("etcd")), None);
+    assert_eq!(node.file(&unit_file(Component::Etcd)), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn services_take_the_place_of_manifests_and_a_second_run_finds_nothing_to_do() {
     let node = FakeNode::new();
     do_all(INIT, "systemd", &node).await.unwrap();
-    for component in COMPONENTS {
+    for component in Component::REQUIRED {
         assert!(is_service(&node, component) && !is_pod(&node, component), "{component}");
     }
     assert!(node.belongs_to("/var/lib/etcd".as_ref(), ETCD_USER).unwrap());
@@ -152,7 +152,7 @@ async fn a_run_cut_short_anywhere_is_continued_by_running_again() {
         }
         assert!(first.is_err(), "the failure of change {cut} was passed over");
         do_all(INIT, "systemd", &node).await.unwrap();
-        assert!(COMPONENTS.iter().all(|component| is_service(&node, component)), "cut at change {cut}");
+        assert!(Component::REQUIRED.into_iter().all(|component| is_service(&node, component)), "cut at change {cut}");
         assert_eq!(do_all(INIT, "systemd", &node).await.unwrap().0, 0, "cut at change {cut}");
     }
 }
@@ -193,7 +193,7 @@ async fn a_control_plane_moves_there_and_back_wherever_it_is_cut_short() {
                 assert!(first.is_err(), "the failure of change {cut} was passed over");
                 do_all(phases, to, &node).await.unwrap();
             }
-            for component in COMPONENTS {
+            for component in Component::REQUIRED {
                 let (service, pod) = (is_service(&node, component), is_pod(&node, component));
                 assert_eq!((service, pod), (to == "systemd", to != "systemd"), "{component}, cut at change {cut}");
                 let (left, there) = (node.file(&manifest(component)), node.file(&unit_file(component)));
@@ -220,7 +220,7 @@ async fn renewal_restarts_each_service_once_and_only_for_what_was_renewed() {
     let all = RunOptions { reissue: true, ..RunOptions::default() };
     // The settings on the node may not have followed a conversion yet: what runs counts.
     let (_, lines) = run_with(RENEW, "static-pods", &node, &all).await.unwrap();
-    for component in COMPONENTS {
+    for component in Component::REQUIRED {
         let line = format!("start {}", services::unit(component));
         assert_eq!(lines.matches(&line).count(), 1, "{line} is not once in\n{lines}");
         assert_eq!(node.file(&manifest(component)), None);
@@ -249,26 +249,27 @@ async fn reset_leaves_no_unit_and_gives_the_folder_of_the_data_back() {
 async fn an_upgrade_of_manifests_leaves_services_alone() {
     let node = FakeNode::new();
     do_all(INIT, "systemd", &node).await.unwrap();
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &HostEtcdFiles,
         timeout: Duration::from_secs(1),
         dry_run: false,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports_of(&node), &spec("systemd"), &passage, &Record::default()).await;
+    let outcome = upgrade_control_plane(&ports_of(&node), &spec("systemd"), &change, &Record::default()).await;
     let refusal = outcome.unwrap_err().to_string();
     assert!(refusal.contains("convert --to static-pods"), "{refusal}");
-    assert!(COMPONENTS.iter().all(|component| node.file(&manifest(component)).is_none()));
+    assert!(Component::REQUIRED.into_iter().all(|component| node.file(&manifest(component)).is_none()));
 }
 
 fn all_units(spec: &Spec) -> Vec<(String, String)> {
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
-    let unit = |component: &str| (services::unit(component), services::render(component, spec, &facts).unwrap().unit);
-    services::ALL
-        .iter()
-        .filter(|component| **component != CLOUD || spec.cluster.runs_cloud_controller())
-        .map(|component| unit(component))
+    let unit =
+        |component: Component| (services::unit(component), services::render(component, spec, &facts).unwrap().unit);
+    Component::ALL
+        .into_iter()
+        .filter(|component| *component != CLOUD || spec.cluster.runs_cloud_controller())
+        .map(unit)
         .chain([(services::USERS.to_owned(), services::render_users(spec))])
         .collect()
 }
@@ -290,7 +291,7 @@ fn systemd_accepts_the_units_and_finds_little_to_expose() {
     let program = folder.path().join("program");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let names = services::ALL.map(|name| format!("{name}={}", program.display()));
+    let names = Component::ALL.map(|name| format!("{name}={}", program.display()));
     let mut spec = spec_with("systemd", &names.join(","));
     spec.cluster.external_cloud = true;
     let mut files = Vec::new();

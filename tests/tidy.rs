@@ -279,8 +279,9 @@ fn the_core_does_no_io_and_reads_no_clock() {
 }
 
 /// Files where each error is logged with its causes. The bootstrapper prints its errors.
-const LOGS: [&str; 7] = [
+const LOGS: [&str; 8] = [
     "src/adapters/",
+    "src/agent/",
     "src/kubelet/",
     "src/core/",
     "src/fakes/",

@@ -11,11 +11,11 @@ use roost::config::cluster::schema::SETTINGS;
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::config::kubelet::fields::FIELDS;
 use roost::core::bootstrap::{Facts, services, units};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use shared::spec_of;
 
 fn spec() -> Spec {
-    let names = services::ALL.map(|name| format!("{name}=/bin/true")).join(",");
+    let names = Component::ALL.map(|name| format!("{name}=/bin/true")).join(",");
     let settings = [
         ("mode", "systemd"),
         ("components.source", "host"),
@@ -28,7 +28,7 @@ fn spec() -> Spec {
 /// Every service that a node may have, with its name.
 fn all_services(spec: &Spec) -> Vec<(String, String)> {
     let facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
-    let of_components = services::ALL
+    let of_components = Component::ALL
         .map(|component| (services::unit(component), services::render(component, spec, &facts).unwrap().unit));
     let own = [
         (units::KUBELET, units::render_kubelet(spec)),

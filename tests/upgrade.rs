@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::bootstrap::Ports;
-use roost::bootstrap::upgrade::{self, Passage, Purpose, is_under_way, keep_running, upgrade_control_plane};
+use roost::bootstrap::upgrade::{self, ControlPlaneChange, Purpose, is_under_way, keep_running, upgrade_control_plane};
 use roost::core::bootstrap::{Facts, static_pods};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::fakes::members::{FakeEtcd, member};
 use roost::fakes::node::FakeNode;
 use roost::fakes::{FakeChecks, Record};
 use roost::ports::bootstrap::{EtcdFileError, EtcdFiles, NodeFiles, Units};
-use shared::{COMPONENTS, path, spec_of};
+use shared::{path, spec_of};
 
 const OLD: &str = "v1.35.4";
 const NEW: &str = "v1.36.3";
@@ -52,7 +52,7 @@ impl EtcdFiles for Snapshots {
 async fn node_of(version: &str) -> Arc<FakeNode> {
     let node = FakeNode::new();
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
-    for component in COMPONENTS {
+    for component in Component::REQUIRED {
         let manifest = static_pods::render(component, &spec(version), &facts).unwrap();
         node.write(Path::new(&path(component)), manifest.as_bytes(), 0o600).unwrap();
     }
@@ -70,19 +70,19 @@ async fn upgrade(
 ) -> (Result<usize, upgrade::Error>, String) {
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &snapshots,
         timeout: Duration::from_secs(300),
         dry_run,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &passage, &record).await;
+    let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &change, &record).await;
     (outcome, record.text())
 }
 
 fn manifests(node: &Arc<FakeNode>) -> Vec<String> {
-    COMPONENTS.iter().map(|component| node.file(&path(component)).unwrap()).collect()
+    Component::REQUIRED.iter().map(|component| node.file(&path(component)).unwrap()).collect()
 }
 
 fn versions(node: &Arc<FakeNode>) -> Vec<bool> {
@@ -118,7 +118,7 @@ async fn cut_short_at_any_change_it_goes_on_when_run_again() {
                 assert!(cut > 5, "the failure was injected into every change");
                 break;
             }
-            let by_itself = |error| matches!(error, &upgrade::Error::Returned { .. } | &upgrade::Error::Stuck { .. });
+            let by_itself = |error| matches!(error, &upgrade::Error::RolledBack { .. } | &upgrade::Error::Stuck { .. });
             assert!(
                 first.as_ref().is_err_and(|error| !by_itself(error)),
                 "the failure of change {cut} was passed over"
@@ -128,7 +128,7 @@ async fn cut_short_at_any_change_it_goes_on_when_run_again() {
                 None => assert_eq!((second.is_ok(), versions(&node)), (true, vec![true; 3]), "cut at {cut}: {told}"),
                 Some((name, _)) => {
                     assert!(
-                        matches!(second, Err(upgrade::Error::Returned { component, .. }) if component == name),
+                        matches!(second, Err(upgrade::Error::RolledBack { component, .. }) if component.name() == name),
                         "{told}"
                     );
                     assert_eq!(manifests(&node), before, "cut at {cut}: {told}");
@@ -148,16 +148,16 @@ async fn what_never_answers_is_given_up_after_its_time() {
     ports.checks = Arc::new(FakeChecks::default());
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &snapshots,
         timeout: Duration::from_secs(10),
         dry_run: false,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports, &spec(NEW), &passage, &record).await;
+    let outcome = upgrade_control_plane(&ports, &spec(NEW), &change, &record).await;
     assert!(
-        matches!(&outcome, Err(upgrade::Error::Stuck { component: "etcd", why, .. }) if why.contains("10 s")),
+        matches!(&outcome, Err(upgrade::Error::Stuck { component: Component::Etcd, why, .. }) if why.contains("10 s")),
         "{outcome:?}"
     );
     assert_eq!(manifests(&node), before, "nothing is changed while etcd is unhealthy");

@@ -7,10 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::bootstrap::services;
-use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units::AGENT;
 use crate::core::model::preflight::{MODULES, MachineState};
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::ports::bootstrap::Units;
 
 /// Observes the machine. `ports` and `programs` are those that a run needs.
@@ -32,8 +31,8 @@ pub async fn observe_machine(
         runtime_unit: state("containerd.service").await.load == "loaded",
         kubelet_active: state("kubelet.service").await.is_active(),
         agent_active: state(AGENT).await.is_active(),
-        services_active: state(&services::unit(ETCD)).await.is_on_its_way()
-            || state(&services::unit("kube-apiserver")).await.is_on_its_way(),
+        services_active: state(&services::unit(Component::Etcd)).await.is_on_its_way()
+            || state(&services::unit(Component::ApiServer)).await.is_on_its_way(),
         taken_ports: ports.iter().copied().filter(|port| is_taken(*port)).collect(),
         missing_programs: programs.iter().filter(|path| !is_program(path)).cloned().collect(),
         missing_archives: archives.iter().filter(|path| !path.exists()).cloned().collect(),

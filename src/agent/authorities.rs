@@ -73,17 +73,11 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
             Ok(true) => continue,
             Ok(false) => {}
             Err(error @ (Error::Unusable(_) | Error::File(_))) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot follow the CA rotation of the cluster"
-                );
+                tracing::warn!(error = with_causes(&error), "cannot follow the CA rotation of the cluster");
             }
             Err(error) => {
                 connection = None;
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "the CA bundle of the cluster cannot be read"
-                );
+                tracing::debug!(error = with_causes(&error), "the CA bundle of the cluster cannot be read");
             }
         }
         tokio::time::sleep(LOOK).await;

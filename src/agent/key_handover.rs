@@ -9,7 +9,7 @@ use crate::core::bootstrap::key_handover::{
     self, Asked, KUBELET_SERVING_FILES, NEXT_FILES, PUBLIC_KEY_LENGTH, SHARED_FILES, SharedFiles, Wanted,
 };
 use crate::core::bootstrap::rotation::digest;
-use crate::core::model::Secret;
+use crate::core::model::{Secret, with_causes};
 use crate::ports::bootstrap::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
 
 /// Pause after a failed attempt.
@@ -52,7 +52,7 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     let Err(error) = answer(requests.as_mut(), &pending, &key, &shared).await else { break };
                     tracing::warn!(
                         request = name,
-                        error = &error as &dyn std::error::Error,
+                        error = with_causes(&error),
                         "cannot hand over the cluster's keys yet"
                     );
                     tokio::time::sleep(RETRY).await;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::core::bootstrap::kubelet_requests::{
     ClusterNames, ObservedRequest, Refusal, SERVING_SIGNER, claims_of, judge_client, judge_serving,
 };
+use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ApprovalError, KubeletRequests, Verdict};
 
 /// A kubelet requests its certificate before its Node object exists or has addresses: undecided requests are checked
@@ -31,7 +32,7 @@ pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
             () = tokio::time::sleep(LOOK_AGAIN), if !waiting.is_empty() => waiting.keys().cloned().collect(),
         };
         if let Err(error) = look(requests.as_mut(), &mut waiting, &due).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot decide certificate requests of kubelets");
+            tracing::warn!(error = with_causes(&error), "cannot decide certificate requests of kubelets");
         }
     }
 }

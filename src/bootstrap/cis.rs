@@ -7,9 +7,8 @@ use super::ports::Ports;
 use super::unit_text::with_drop_ins;
 use super::upgrade::{self, observe_flags};
 use crate::core::bootstrap::cis::{FileFacts, Files, Observed, flags_of};
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::units;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::core::yaml;
 use crate::ports::bootstrap::FileError;
 
@@ -81,8 +80,8 @@ fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBu
     for name in ["scheduler.conf", "controller-manager.conf"] {
         all.push((Files::Kubeconfig(name), vec![paths.kubeconfig(name)]));
     }
-    for component in std::iter::once(ETCD).chain(CONTROL_PLANE) {
-        all.push((Files::Manifest(component), vec![paths.manifests().join(format!("{component}.yaml"))]));
+    for component in Component::REQUIRED {
+        all.push((Files::Manifest(component), vec![paths.manifest(component)]));
     }
     Ok(all)
 }

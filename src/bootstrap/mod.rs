@@ -1,6 +1,7 @@
 //! Driver of the bootstrap commands: observes facts, makes a plan, and prints or applies it.
 
 mod api;
+pub mod apply_settings;
 pub mod certificates;
 pub mod cis;
 mod cluster_identity;
@@ -20,7 +21,6 @@ mod read_text;
 pub mod renewal;
 pub mod rotation;
 mod run;
-pub mod settle;
 pub mod status;
 mod steps;
 pub mod tokens;

@@ -12,7 +12,7 @@ use crate::core::bootstrap::kubelet_ca::kubelet_authorities;
 use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
 use crate::core::bootstrap::{Facts, api_files, kubeconfig, services};
 use crate::core::model::short_digest;
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
+use crate::core::model::spec::{Component, Spec};
 use crate::ports::bootstrap::FileError;
 
 /// Where systemd-resolved lists its upstream servers; pods cannot reach its local stub.
@@ -31,14 +31,14 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     facts.rotation = observe_rotation(ports, spec)?;
     facts.kubelet_authorities = ports.files.info(&kubelet_authorities(spec))?.is_some();
     for (component, file) in [
-        ("kube-controller-manager", "controller-manager.conf"),
-        ("kube-scheduler", "scheduler.conf"),
-        (CLOUD_CONTROLLER_MANAGER, CLOUD_CONF),
+        (Component::ControllerManager, "controller-manager.conf"),
+        (Component::Scheduler, "scheduler.conf"),
+        (Component::CloudControllerManager, CLOUD_CONF),
     ] {
         if let Some(text) = read_text(ports.files.as_ref(), &spec.node.paths.kubeconfig(file))?
             && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
         {
-            facts.client_digests.insert(component.to_owned(), short_digest(&certificate));
+            facts.client_digests.insert(component, short_digest(&certificate));
         }
     }
     let of_etcd = spec.cluster.external_etcd.as_ref().map(api_files::etcd_files).unwrap_or_default();
@@ -47,13 +47,13 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.file_digests.insert(path.to_owned(), short_digest(&text));
         }
     }
-    for component in services::ALL {
+    for component in Component::ALL {
         if ports.files.info(&spec.node.paths.units.join(services::unit(component)))?.is_some() {
-            facts.services.insert(component.to_owned());
+            facts.services.insert(component);
         }
-        if let Some(text) = ports.files.read(&spec.node.paths.manifests().join(format!("{component}.yaml")))? {
-            facts.pods.insert(component.to_owned());
-            facts.manifests.insert(component.to_owned(), text);
+        if let Some(text) = ports.files.read(&spec.node.paths.manifest(component))? {
+            facts.pods.insert(component);
+            facts.manifests.insert(component, text);
         }
     }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();

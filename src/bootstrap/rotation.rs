@@ -11,15 +11,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::api::{ConnectError, administrator, retry};
+use super::apply_settings::{ApplyError, apply_control_plane};
 use super::observe::observe_rotation;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
-use super::settle::{SettleError, settle_control_plane};
-use super::upgrade::Passage;
+use super::upgrade::ControlPlaneChange;
 use crate::core::bootstrap::Facts;
 use crate::core::bootstrap::Phase;
 use crate::core::bootstrap::rotation::{
-    ControlPlane, KubeletTrust, ROTATION_ANNOTATION, Refusal, Rotation, Stage, Told, Way, ids, is_control_plane, way,
+    ControlPlane, KubeletTrust, ROTATION_ANNOTATION, Refusal, ReportedStage, Rotation, Stage, StageSource, ids,
+    is_control_plane, source_of_stage,
 };
 use crate::core::bootstrap::workflow::{ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPARE, ROTATE_PUBLISH, ROTATE_SWITCH};
 use crate::core::model::StepOutcome;
@@ -49,7 +50,7 @@ pub enum RotationError {
         stage: &'static str,
         /// Why components did not follow.
         #[source]
-        source: SettleError,
+        source: ApplyError,
     },
     #[error(transparent)]
     Run(#[from] RunError),
@@ -76,7 +77,7 @@ pub struct Observed {
 
 impl Observed {
     /// What a control plane reported about its stage.
-    pub fn told(&self, node: &str) -> Option<&Told> {
+    pub fn told(&self, node: &str) -> Option<&ReportedStage> {
         self.control_planes.iter().find(|other| other.name == node)?.told.as_ref()
     }
 
@@ -103,7 +104,9 @@ pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -
     let control_planes = nodes.iter().filter(|node| is_control_plane(node));
     Ok(Observed {
         own: observe_rotation(ports, spec)?,
-        control_planes: control_planes.map(|node| ControlPlane { name: name(node), told: Told::of(node) }).collect(),
+        control_planes: control_planes
+            .map(|node| ControlPlane { name: name(node), told: ReportedStage::of(node) })
+            .collect(),
         kubelets: nodes.iter().map(|node| (name(node), KubeletTrust::of(node))).collect(),
     })
 }
@@ -112,20 +115,20 @@ pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -
 pub async fn rotate(
     ports: &Ports,
     spec: &Spec,
-    passage: &Passage<'_>,
+    change: &ControlPlaneChange<'_>,
     stage: Stage,
     progress: &dyn Progress,
 ) -> Result<Outcome, RotationError> {
     let objects = administrator(ports, spec).await?;
     let node = &spec.node.name;
     let seen = observe(ports, spec, objects.as_ref()).await?;
-    let way = way(stage, &seen.own, seen.told(node), &seen.others(node), &seen.kubelets)?;
+    let source = source_of_stage(stage, &seen.own, seen.told(node), &seen.others(node), &seen.kubelets)?;
     if stage == Stage::Switched {
         let next = seen.own.authorities.first().and_then(|cluster| cluster.next.clone()).unwrap_or_default();
         is_published(objects.as_ref(), &next, &seen.own.digest()).await?;
     }
-    let dry_run = passage.dry_run;
-    let mut changed = phases(stage_phases(stage), ports, spec, dry_run, &way, progress).await?;
+    let dry_run = change.dry_run;
+    let mut changed = phases(stage_phases(stage), ports, spec, dry_run, &source, progress).await?;
     if dry_run {
         if changed > 0 {
             for line in ["reissue everything that is not signed by these CAs", "restart the components one by one"] {
@@ -136,13 +139,13 @@ pub async fn rotate(
     }
     let unsettled = |source| RotationError::Unsettled { stage: stage.command(), source };
     changed =
-        changed.saturating_add(settle_control_plane(ports, spec, passage, false, progress).await.map_err(unsettled)?);
+        changed.saturating_add(apply_control_plane(ports, spec, change, false, progress).await.map_err(unsettled)?);
     if stage == Stage::Finished {
-        changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?);
+        changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &source, progress).await?);
     }
     // The credentials used so far are no longer valid, or soon will not be.
     let objects = administrator(ports, spec).await?;
-    let told = Told { stage, digest: observe_rotation(ports, spec)?.digest() };
+    let told = ReportedStage { stage, digest: observe_rotation(ports, spec)?.digest() };
     if seen.told(node) != Some(&told) {
         let patch = json!({ "metadata": { "annotations": { ROTATION_ANNOTATION: told.to_string() } } });
         let own = ObjectRef::new("v1", "Node", None, node);
@@ -150,7 +153,7 @@ pub async fn rotate(
         changed = changed.saturating_add(1);
     }
     let seen = observe(ports, spec, objects.as_ref()).await?;
-    let there = |other: &Told| other.digest == told.digest && other.stage >= stage;
+    let there = |other: &ReportedStage| other.digest == told.digest && other.stage >= stage;
     let left = seen.control_planes.iter().filter(|other| !other.told.as_ref().is_some_and(there));
     let left: Vec<String> = left.map(|other| other.name.clone()).collect();
     if left.is_empty() {
@@ -172,12 +175,12 @@ async fn phases(
     ports: &Ports,
     spec: &Spec,
     dry_run: bool,
-    way: &Way,
+    way: &StageSource,
     progress: &dyn Progress,
 ) -> Result<usize, RunError> {
     let options = RunOptions { dry_run, ..RunOptions::default() };
     let receiving = |mut facts: Facts| {
-        if let Way::Receive(digest) = way {
+        if let StageSource::Receive(digest) = way {
             facts.rotation.receive = Some(digest.clone());
         }
         facts
@@ -190,10 +193,10 @@ async fn publish(
     ports: &Ports,
     spec: &Spec,
     objects: &Arc<dyn ClusterObjects>,
-    told: &Told,
+    told: &ReportedStage,
     progress: &dyn Progress,
 ) -> Result<usize, RotationError> {
-    let mut changed = phases(ROTATE_PUBLISH, ports, spec, false, &Way::Go, progress).await?;
+    let mut changed = phases(ROTATE_PUBLISH, ports, spec, false, &StageSource::Own, progress).await?;
     let own = observe_rotation(ports, spec)?;
     match told.stage {
         Stage::Prepared => {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::apply_settings::{ApplyError, dry_run_phases};
 use super::certificates::observe_certificates;
 use super::ports::Ports;
-use super::settle::{SettleError, look_ahead};
 use super::upgrade::observe_drift;
 use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
@@ -30,12 +30,12 @@ pub async fn observe_differences(
     spec: &Spec,
     control_plane: bool,
     shared: bool,
-) -> Result<Vec<Difference>, SettleError> {
+) -> Result<Vec<Difference>, ApplyError> {
     let mut all = Vec::new();
     let mut add = |subject: String, what: String| all.push(Difference { subject, what });
     if control_plane {
         for (component, what) in observe_drift(ports, spec).await? {
-            add(component, what);
+            add(component.to_string(), what);
         }
         let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)());
         for report in reports? {
@@ -55,7 +55,7 @@ pub async fn observe_differences(
         }
     }
     let to_do = ToDo::default();
-    look_ahead(ports, spec, control_plane, shared, &to_do).await?;
+    dry_run_phases(ports, spec, control_plane, shared, &to_do).await?;
     let found = to_do.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Faults of certificates were reported above.
     let said = |what: &str| all.iter().any(|difference| what.contains(&difference.subject));

@@ -98,7 +98,7 @@ pub(super) fn cluster_objects(input: &[u8]) {
         }
     }
     if let Ok(node) = serde_json::from_str::<Value>(text) {
-        let told = crate::core::bootstrap::rotation::Told::of(&node);
+        let told = crate::core::bootstrap::rotation::ReportedStage::of(&node);
         assert!(told.as_ref().is_none_or(|told| told.to_string().parse().as_ref() == Ok(told)));
     }
 }

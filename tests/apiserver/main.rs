@@ -17,13 +17,13 @@ use roost::adapters::apiserver::node_networks::watch_node_networks;
 use roost::agent::run_kubelet_requests;
 use roost::bootstrap::{discovery, tokens};
 use roost::core::bootstrap::discovery::{CaPin, Error as TrustError};
-use roost::core::bootstrap::objects::{self, Component, ObjectsSpec};
+use roost::core::bootstrap::objects::{self, Addon, ObjectsSpec};
 use roost::core::bootstrap::token::Token;
 use roost::ports::bootstrap::{Applied, ClusterObjects, ObjectRef};
 use serde_json::{Value, json};
 
 fn spec(endpoint: &str) -> ObjectsSpec {
-    let image = |name: &str| Component { image: format!("registry.k8s.io/{name}"), host_binary: None };
+    let image = |name: &str| Addon { image: format!("registry.k8s.io/{name}"), host_binary: None };
     ObjectsSpec {
         cluster_name: "kubernetes".into(),
         kubernetes_version: "v1.36.3".into(),

@@ -11,15 +11,13 @@ use roost::adapters::x509::X509;
 use roost::bootstrap::Ports;
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::manifest::parse_manifest;
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
 use roost::fakes::node::{FakeNode, FakeReachability};
 use roost::fakes::{FakeChecks, FakePod, FakeRuntime, NoNetwork};
 
-pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-
 /// The manifest of a component.
-pub fn path(component: &str) -> String {
+pub fn path(component: impl std::fmt::Display) -> String {
     format!("/etc/kubernetes/manifests/{component}.yaml")
 }
 
@@ -30,18 +28,18 @@ fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -
     // Reading a manifest takes longer than all the rest.
     let uids: Mutex<BTreeMap<String, String>> = Mutex::default();
     FakeRuntime::with_pods(move || {
-        let pod = |component: &&str| {
+        let pod = |component: Component| {
             let text = node.file(&path(component))?;
             let read =
                 || parse_manifest(Path::new(&path(component)), text.as_bytes(), "n1").unwrap().metadata.uid.unwrap();
             let uid = uids.lock().unwrap().entry(text.clone()).or_insert_with(read).clone();
-            let running = !broken.is_some_and(|(name, version)| name == *component && text.contains(version));
+            let running = !broken.is_some_and(|(name, version)| name == component.name() && text.contains(version));
             let mut looks = looks.lock().unwrap();
             let look = looks.entry(uid.clone()).or_default();
             *look += 1;
             Some(FakePod { uid, running, restarts: if running { 0 } else { *look / 3 } })
         };
-        COMPONENTS.iter().filter_map(pod).collect()
+        Component::REQUIRED.into_iter().filter_map(pod).collect()
     })
 }
 

@@ -124,11 +124,7 @@ async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, 
         tracing::warn!(node, %cidr, %refusal, "rejected a node's pod CIDR; no route to it is set");
         let message = format!("No other node sends traffic to pod CIDR {cidr} of this node: {refusal}");
         if let Err(error) = events.report_refused_range(node, &cidr.to_string(), &message).await {
-            tracing::debug!(
-                node,
-                error = &error as &dyn std::error::Error,
-                "cannot create an event about the rejected pod CIDR"
-            );
+            tracing::debug!(node, error = with_causes(&error), "cannot create an event about the rejected pod CIDR");
         }
     }
     *told = refused.to_vec();

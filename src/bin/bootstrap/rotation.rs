@@ -7,7 +7,7 @@ use roost::bootstrap::{Ports, administrator};
 use roost::cli::args::SettingsArgs;
 use roost::cli::output::{Console, print_result};
 use roost::cli::rotation::{RotateArgs, RotateCommand, RotateStatusArgs};
-use roost::core::bootstrap::rotation::{Stage, Standing, Told, ids, next_stage};
+use roost::core::bootstrap::rotation::{ReportedStage, Stage, Standing, ids, next_stage};
 use roost::core::model::spec::Spec;
 use serde_json::json;
 
@@ -116,7 +116,7 @@ fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) ->
     };
     let mut text = format!("{:24}  {:12}  {:24}  {:18}  {}\n", "NODE", "STAGE", "TRUSTS", "CLIENT", "SERVING");
     for (node, trust) in &seen.kubelets {
-        let told = seen.told(node).map_or("-", |told: &Told| told.stage.as_str());
+        let told = seen.told(node).map_or("-", |told: &ReportedStage| told.stage.as_str());
         let trust = trust.clone().unwrap_or_default();
         let trusts = trust.trusts.iter().map(name).collect::<Vec<_>>().join(",");
         let [client, serving] = [&trust.client, &trust.serving].map(|id| id.as_ref().map_or("-".to_owned(), name));

@@ -6,10 +6,10 @@ use super::error::Error;
 use super::node::is_control_plane;
 use super::turn::{unless_stopped, wait_for_turn};
 use crate::bootstrap::api::administrator;
+use crate::bootstrap::apply_settings::{apply_control_plane, apply_worker};
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::renewal::end_turn;
-use crate::bootstrap::settle::{settle_control_plane, settle_worker};
-use crate::bootstrap::upgrade::{Passage, Purpose};
+use crate::bootstrap::upgrade::{ControlPlaneChange, Purpose};
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
@@ -34,14 +34,14 @@ pub async fn apply(
 ) -> Result<usize, Error> {
     let ApplyOptions { etcd_files, timeout, dry_run, shared } = *options;
     if !is_control_plane(ports, spec)? {
-        return Ok(settle_worker(ports, spec, dry_run, progress).await?);
+        return Ok(apply_worker(ports, spec, dry_run, progress).await?);
     }
     let turn = match administrator(ports, spec).await {
         Ok(objects) if !dry_run => wait_for_turn(ports, spec, objects, progress).await?,
         Ok(_) | Err(_) => None,
     };
-    let passage = Passage { etcd_files, timeout, dry_run, purpose: Purpose::Settings, turn: turn.clone() };
-    let outcome = unless_stopped(stop, settle_control_plane(ports, spec, &passage, shared, progress)).await;
+    let change = ControlPlaneChange { etcd_files, timeout, dry_run, purpose: Purpose::Settings, turn: turn.clone() };
+    let outcome = unless_stopped(stop, apply_control_plane(ports, spec, &change, shared, progress)).await;
     if let Some(turn) = turn {
         end_turn(turn.as_ref()).await;
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::bootstrap::api::ConnectError;
+use crate::bootstrap::apply_settings::ApplyError;
 use crate::bootstrap::rotation::RotationError;
 use crate::bootstrap::run::RunError;
-use crate::bootstrap::settle::SettleError;
 use crate::bootstrap::upgrade::Purpose;
 use crate::bootstrap::{etcd, join, upgrade};
 use crate::core::model::VersionError;
@@ -18,7 +18,7 @@ pub enum Error {
     Run(#[from] RunError),
     /// The node could not be brought to its settings.
     #[error(transparent)]
-    Settle(#[from] SettleError),
+    Apply(#[from] ApplyError),
     /// The control plane could not be brought to another version.
     #[error(transparent)]
     Upgrade(#[from] upgrade::Error),

@@ -14,11 +14,10 @@ use crate::bootstrap::pods::sandbox_of;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::run::{RunOptions, run};
 use crate::core::bootstrap::discovery::CaPin;
-use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::token::Token;
 use crate::core::bootstrap::workflow::{JOIN, JOIN_CONTROL_PLANE};
 use crate::core::bootstrap::{Facts, Joining, membership, services};
-use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::spec::{Component, Endpoint, Spec};
 use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ClusterDiscovery, FileError, NodeFiles, Progress, Reachability};
 use crate::ports::node::Pki;
@@ -153,14 +152,14 @@ pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, etcd::Error> {
     let Some(own) = find(&members, &peer_url).filter(|own| own.learner) else { return Ok(false) };
     client.remove(own.id).await?;
     if ports.files.info(&unit_file(spec))?.is_some() {
-        ports.units.stop(&services::unit(ETCD)).await?;
-        ports.units.disable(&services::unit(ETCD)).await?;
+        ports.units.stop(&services::unit(Component::Etcd)).await?;
+        ports.units.disable(&services::unit(Component::Etcd)).await?;
         ports.files.remove(&unit_file(spec))?;
         ports.units.reload().await?;
     }
     ports.files.remove(&manifest(spec))?;
     let stopped = async {
-        while matches!(sandbox_of(ports, ETCD).await, Ok(Some(_))) {
+        while matches!(sandbox_of(ports, Component::Etcd).await, Ok(Some(_))) {
             tokio::time::sleep(PAUSE).await;
         }
     };

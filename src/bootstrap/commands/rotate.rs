@@ -9,7 +9,7 @@ use crate::bootstrap::api::administrator;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::renewal::end_turn;
 use crate::bootstrap::rotation::{Outcome, rotate};
-use crate::bootstrap::upgrade::{Passage, Purpose};
+use crate::bootstrap::upgrade::{ControlPlaneChange, Purpose};
 use crate::core::bootstrap::rotation::Stage;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{EtcdFiles, Progress};
@@ -40,8 +40,8 @@ pub async fn rotate_ca(
     refuse_under_way(ports, Purpose::Version)?;
     let objects = administrator(ports, spec).await?;
     let turn = if dry_run { None } else { wait_for_turn(ports, spec, objects, progress).await? };
-    let passage = Passage { etcd_files, timeout, dry_run, purpose: Purpose::Settings, turn: turn.clone() };
-    let outcome = unless_stopped(stop, rotate(ports, spec, &passage, stage, progress)).await;
+    let change = ControlPlaneChange { etcd_files, timeout, dry_run, purpose: Purpose::Settings, turn: turn.clone() };
+    let outcome = unless_stopped(stop, rotate(ports, spec, &change, stage, progress)).await;
     if turn.is_some() {
         // The credentials that it was taken with may have been replaced.
         end_turn(administrator(ports, spec).await?.as_ref()).await;

@@ -11,16 +11,15 @@ use crate::bootstrap::join::adopt_settings;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::renewal::end_turn;
 use crate::bootstrap::run::{RunOptions, run};
-use crate::bootstrap::upgrade::{Passage, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
+use crate::bootstrap::upgrade::{ControlPlaneChange, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
 use crate::core::bootstrap::Facts;
-use crate::core::bootstrap::static_pods::CONTROL_PLANE;
 use crate::core::bootstrap::upgrade::{ObservedCluster, UpgradePlan, Wanted, derive_plan};
 use crate::core::bootstrap::workflow::{
     Phase, UPGRADE_ADDONS, UPGRADE_IMAGES, UPGRADE_NODE, UPGRADE_SETTINGS, UPGRADE_WORKER,
 };
 use crate::core::model::Version;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Spec};
 use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 /// Keeps a version for later commands.
@@ -147,8 +146,8 @@ async fn in_order(
 ) -> Result<usize, Error> {
     let UpgradeOptions { etcd_files, timeout, dry_run, record, .. } = *options;
     let mut changed = phases(UPGRADE_IMAGES, ports, spec, options, None, progress).await?;
-    let passage = Passage { etcd_files, timeout, dry_run, purpose: Purpose::Version, turn };
-    changed = changed.saturating_add(upgrade_control_plane(ports, spec, &passage, progress).await?);
+    let change = ControlPlaneChange { etcd_files, timeout, dry_run, purpose: Purpose::Version, turn };
+    changed = changed.saturating_add(upgrade_control_plane(ports, spec, &change, progress).await?);
     if !dry_run {
         record(&spec.cluster.version).map_err(Error::Record)?;
     }
@@ -171,7 +170,7 @@ async fn in_order(
 
 /// The other nodes whose API server is older: kube-proxy may not be newer than any API server that it may ask.
 fn behind<'a>(cluster: &'a ObservedCluster, own: &str, wanted: Version) -> Vec<&'a str> {
-    let servers = cluster.everywhere(CONTROL_PLANE[0]);
+    let servers = cluster.everywhere(Component::ApiServer.name());
     let older = servers.filter(|(node, seen)| *node != own && seen.version.is_some_and(|version| version < wanted));
     older.map(|(node, _)| node).collect()
 }

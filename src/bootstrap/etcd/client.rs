@@ -11,9 +11,8 @@ use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::{self, Member, initial_cluster, joined_members};
 use crate::core::bootstrap::phases::kubelet_join::BOOTSTRAP_CONF;
 use crate::core::bootstrap::services;
-use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::model::Secret;
-use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::spec::{Component, Endpoint, Spec};
 use crate::ports::bootstrap::{EtcdIdentity, FileError, Members, ObjectRef};
 
 /// How long one API server may take to return the addresses of the others.
@@ -35,7 +34,7 @@ pub enum ClientError {
 
 /// etcd's manifest on this node.
 pub fn manifest(spec: &Spec) -> PathBuf {
-    spec.node.paths.manifests().join("etcd.yaml")
+    spec.node.paths.manifest(Component::Etcd)
 }
 
 /// The text with etcd's flags on this node: of a unit or a manifest.
@@ -53,7 +52,7 @@ pub fn has_joined(ports: &Ports, spec: &Spec) -> Result<bool, FileError> {
 
 /// etcd's unit on this node, where it runs as a service.
 pub fn unit_file(spec: &Spec) -> PathBuf {
-    spec.node.paths.units.join(services::unit(ETCD))
+    spec.node.paths.units.join(services::unit(Component::Etcd))
 }
 
 /// True when this node has what a member has.

@@ -16,11 +16,10 @@ use crate::core::bootstrap::membership::peer_url;
 use crate::core::bootstrap::phases::control_plane::{plan_cloud, plan_component, wait_for_etcd};
 use crate::core::bootstrap::phases::{convert, ready};
 use crate::core::bootstrap::services::place;
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::step::FileStep;
 use crate::core::bootstrap::{Step, restore_pod};
 use crate::core::model::labels::POD_NAME;
-use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Endpoint, Spec};
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
 /// How long no leader may answer before the quorum counts as lost.
@@ -49,7 +48,7 @@ pub async fn foresee_restore(
         lines.push(format!("move {} to {}", data.join("member").display(), kept.display()));
     }
     lines.push(format!("restore {} into {} as a single-member cluster", snapshot.display(), data.display()));
-    lines.push(format!("start etcd, {}", CONTROL_PLANE.join(", ")));
+    lines.push(format!("start etcd, {}", Component::CONTROL_PLANE.map(Component::name).join(", ")));
     Ok(lines)
 }
 
@@ -60,7 +59,10 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
     Ok(vec![
         format!("start etcd of {} with --force-new-cluster, as the only member", spec.node.name),
         "start it once more without that flag".to_owned(),
-        format!("start {} unless they already run as configured", CONTROL_PLANE.join(", ")),
+        format!(
+            "start {} unless they already run as configured",
+            Component::CONTROL_PLANE.map(Component::name).join(", ")
+        ),
     ])
 }
 
@@ -68,9 +70,11 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
 fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
-    let manifest = |component: &&str| spec.node.paths.manifests().join(format!("{component}.yaml"));
     steps.extend(
-        CONTROL_PLANE.iter().chain(&[ETCD]).map(|component| Step::File(FileStep::Remove { path: manifest(component) })),
+        Component::CONTROL_PLANE
+            .into_iter()
+            .chain([Component::Etcd])
+            .map(|component| Step::File(FileStep::Remove { path: spec.node.paths.manifest(component) })),
     );
     steps
 }
@@ -100,7 +104,7 @@ pub async fn restore(
     carry_out(ports, spec, &away(spec), progress).await?;
     let of_control_plane = |labels: &Labels| {
         let component = labels.get("component").map(String::as_str).unwrap_or_default();
-        in_kube_system(labels) && (component == ETCD || CONTROL_PLANE.contains(&component))
+        in_kube_system(labels) && Component::REQUIRED.iter().any(|known| known.name() == component)
     };
     until_gone(ports, "the pods of the control plane have terminated", of_control_plane).await?;
 
@@ -147,9 +151,9 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
     }
     progress.step_says("starting etcd as the only member");
     let mut alone = spec.clone();
-    let flags = alone.cluster.extra_args.entry(ETCD.to_owned()).or_default();
+    let flags = alone.cluster.extra_args.entry(Component::Etcd.to_string()).or_default();
     flags.insert("force-new-cluster".to_owned(), "true".to_owned());
-    write(ports, &alone, ETCD, progress).await?;
+    write(ports, &alone, Component::Etcd, progress).await?;
     let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
     let begun = Instant::now();
     let url = peer_url(spec);
@@ -189,7 +193,7 @@ async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), Error> 
 /// The settings with the way in which this node's etcd is run.
 async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, Error> {
     let mut found = spec.clone();
-    found.cluster.mode = place(ETCD, spec, &observe_facts(ports, spec, false).await?);
+    found.cluster.mode = place(Component::Etcd, spec, &observe_facts(ports, spec, false).await?);
     Ok(found)
 }
 
@@ -203,7 +207,7 @@ async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Pr
 }
 
 /// A component's manifest, or its service, which is started.
-async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progress) -> Result<(), Error> {
+async fn write(ports: &Ports, spec: &Spec, component: Component, progress: &dyn Progress) -> Result<(), Error> {
     let facts = observe_facts(ports, spec, false).await?;
     let steps = plan_component(component, spec, &facts, spec.cluster.mode)?;
     carry_out(ports, spec, &steps, progress).await
@@ -211,11 +215,11 @@ async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progr
 
 /// Waits until all components run and the API answers.
 async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), Error> {
-    write(ports, spec, ETCD, progress).await?;
+    write(ports, spec, Component::Etcd, progress).await?;
     if spec.cluster.mode == ControlPlaneMode::Systemd {
         carry_out(ports, spec, &[wait_for_etcd()], progress).await?;
     }
-    for component in CONTROL_PLANE {
+    for component in Component::CONTROL_PLANE {
         write(ports, spec, component, progress).await?;
     }
     let facts = observe_facts(ports, spec, false).await?;

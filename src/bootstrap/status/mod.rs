@@ -27,12 +27,11 @@ use crate::core::bootstrap::node_status::{
     SnapshotsStatus, UnitStatus,
 };
 use crate::core::bootstrap::phases::kubelet_join::BOOTSTRAP_CONF;
-use crate::core::bootstrap::services::{self, COMPONENTS, place};
+use crate::core::bootstrap::services::{self, place};
 use crate::core::bootstrap::snapshots::{ClusterIdentity, taken_at};
-use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units;
 use crate::core::model::HttpGet;
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Endpoint, Spec};
 use crate::ports::bootstrap::{FileError, NodeProbes, StaticPodStates};
 
 /// Units that every node has.
@@ -138,10 +137,12 @@ async fn observe_units(
     let mut jobs = Vec::new();
     if control_plane {
         let facts = observe_facts(ports, spec, false).await?;
-        let own = COMPONENTS.iter().filter(|name| **name != ETCD || spec.cluster.external_etcd.is_none());
-        let own = own.filter(|name| place(name, spec, &facts) == ControlPlaneMode::Systemd);
-        let cloud = facts.services.get(CLOUD_CONTROLLER_MANAGER).map(String::as_str);
-        wanted.extend(own.copied().chain(cloud).map(services::unit));
+        let own = Component::REQUIRED
+            .into_iter()
+            .filter(|component| *component != Component::Etcd || spec.cluster.external_etcd.is_none());
+        let own = own.filter(|component| place(*component, spec, &facts) == ControlPlaneMode::Systemd);
+        let cloud = facts.services.get(&Component::CloudControllerManager).copied();
+        wanted.extend(own.chain(cloud).map(services::unit));
         if spec.cluster.certs.renewal {
             wanted.push(units::RENEWAL_TIMER.to_owned());
             jobs.push(units::RENEWAL_SERVICE);

@@ -35,8 +35,8 @@ pub async fn is_met(ports: &Ports, spec: &Spec, condition: &Condition) -> Result
         Condition::FileExists { path } | Condition::KubeletCredentials { path, .. } => {
             ports.files.info(path)?.is_some()
         }
-        Condition::PodGone { component } => pods::sandbox_of(ports, component).await?.is_none(),
-        Condition::PodRuns { component } => pods::runs(ports, component).await?,
+        Condition::PodGone { component } => pods::sandbox_of(ports, *component).await?.is_none(),
+        Condition::PodRuns { component } => pods::runs(ports, *component).await?,
     })
 }
 

@@ -14,28 +14,28 @@ use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::difference::difference;
 use crate::core::manifest::parse_manifest;
 use crate::core::model::ContainerId;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::cri;
 
-pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, Error> {
+pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(Component, String)>, Error> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut drift = Vec::new();
-    for (name, wanted) in manifests::wanted(ports, spec, form, Purpose::Settings).await? {
-        let mut add = |what: String| drift.push((name.to_owned(), what));
-        let path = form.path(spec, name);
+    for (component, wanted) in manifests::wanted(ports, spec, form, Purpose::Settings).await? {
+        let mut add = |what: String| drift.push((component, what));
+        let path = form.path(spec, component);
         let Some(present) = ports.files.read(&path)? else {
             add(format!("{} does not exist", path.display()));
             continue;
         };
         difference(&present, &wanted).into_iter().for_each(|line| add(format!("{}: {line}", path.display())));
-        let look = form.look(ports, spec, name, &present).await?;
-        if !look.well {
-            add(format!("is not running as its file says, or is unhealthy: {}", look.word));
+        let health = form.observe_health(ports, spec, component, &present).await?;
+        if !health.healthy {
+            add(format!("is not running as its file says, or is unhealthy: {}", health.reason));
         }
         if form == Form::Pods
             && let Ok(pod) = parse_manifest(&path, present.as_bytes(), &spec.node.name)
             && let Some(written) = pod.spec.as_ref().and_then(|spec| spec.containers.first())
-            && let Some(runs) = newest_container(ports, &look.uid).await?
+            && let Some(runs) = newest_container(ports, &health.uid).await?
         {
             running(ports, written, &ContainerId::from(runs.id)).await?.into_iter().for_each(add);
         }

@@ -6,6 +6,7 @@ use crate::bootstrap::error::StepError;
 use crate::bootstrap::etcd;
 use crate::bootstrap::pods::PodsError;
 use crate::core::bootstrap::static_pods;
+use crate::core::model::spec::Component;
 use crate::ports::bootstrap::{ClusterObjectsError, FileError};
 use crate::ports::node::UnitError;
 
@@ -33,9 +34,9 @@ pub enum Error {
     },
     /// The upgrade was given up and rolled back.
     #[error("{component} did not become healthy: {why}. All components were rolled back; no data was lost{}", .snapshot.as_ref().map(|path| format!(", and {} has a snapshot of etcd from before", path.display())).unwrap_or_default())]
-    Returned {
+    RolledBack {
         /// The component that did not become healthy.
-        component: &'static str,
+        component: Component,
         /// What was seen of it last.
         why: String,
         /// The snapshot that was taken first; `None` if none was needed.
@@ -47,7 +48,7 @@ pub enum Error {
     )]
     Stuck {
         /// The component that is unhealthy.
-        component: &'static str,
+        component: Component,
         /// What was seen of it last.
         why: String,
         /// Folder with the previous files.
@@ -55,7 +56,7 @@ pub enum Error {
     },
     /// One member at a time may be unavailable.
     #[error("etcd is not changed while another member is unhealthy: {0}")]
-    MembersNotWell(String),
+    UnhealthyMembers(String),
     /// etcd could not be asked, or no snapshot could be taken.
     #[error(transparent)]
     Etcd(#[from] etcd::Error),

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use super::Purpose;
 use super::error::Error;
-use super::pods::{self, Look, STEADY, ask};
+use super::pods::{self, ComponentHealth, STEADY, ask};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::{Facts, services, static_pods};
-use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Spec};
 use crate::ports::bootstrap::UnitState;
 
 /// How the control plane of a node runs.
@@ -24,7 +24,7 @@ impl Form {
     /// As it is found.
     pub fn of(facts: &Facts) -> Result<Self, Error> {
         // A provider's controller manager comes and goes with its own settings, and says nothing of the others.
-        let any = |found: &BTreeSet<String>| services::COMPONENTS.iter().any(|component| found.contains(*component));
+        let any = |found: &BTreeSet<Component>| Component::REQUIRED.iter().any(|component| found.contains(component));
         match (any(&facts.services), any(&facts.pods)) {
             (false, _) => Ok(Self::Pods),
             (true, false) => Ok(Self::Services),
@@ -38,9 +38,9 @@ impl Form {
     }
 
     /// Path of a component's file.
-    pub fn path(self, spec: &Spec, component: &str) -> PathBuf {
+    pub fn path(self, spec: &Spec, component: Component) -> PathBuf {
         match self {
-            Self::Pods => spec.node.paths.manifests().join(format!("{component}.yaml")),
+            Self::Pods => spec.node.paths.manifest(component),
             Self::Services => spec.node.paths.units.join(services::unit(component)),
         }
     }
@@ -51,12 +51,12 @@ impl Form {
     }
 
     /// Path where the previous file is kept during a change.
-    pub fn kept(self, spec: &Spec, component: &str, purpose: Purpose) -> PathBuf {
+    pub fn kept(self, spec: &Spec, component: Component, purpose: Purpose) -> PathBuf {
         purpose.kept().join(self.path(spec, component).file_name().unwrap_or_default())
     }
 
     /// What the settings say of a component.
-    pub fn render(self, component: &str, spec: &Spec, facts: &Facts) -> Result<String, Error> {
+    pub fn render(self, component: Component, spec: &Spec, facts: &Facts) -> Result<String, Error> {
         Ok(match self {
             Self::Pods => static_pods::render(component, spec, facts)?,
             Self::Services => services::render(component, spec, facts)?.unit,
@@ -64,15 +64,21 @@ impl Form {
     }
 
     /// Looks at a component whose text is this one.
-    pub async fn look(self, ports: &Ports, spec: &Spec, component: &str, text: &str) -> Result<Look, Error> {
+    pub async fn observe_health(
+        self,
+        ports: &Ports,
+        spec: &Spec,
+        component: Component,
+        text: &str,
+    ) -> Result<ComponentHealth, Error> {
         match self {
-            Self::Pods => Ok(pods::look(ports, &self.path(spec, component), text, &spec.node.name).await?),
-            Self::Services => self.look_at_service(ports, spec, component).await,
+            Self::Pods => Ok(pods::observe_health(ports, &self.path(spec, component), text, &spec.node.name).await?),
+            Self::Services => self.observe_service(ports, spec, component).await,
         }
     }
 
     /// Lets a service run what its unit says now; the kubelet does that for pods.
-    pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), Error> {
+    pub async fn load_unit(self, ports: &Ports, spec: &Spec, component: Component) -> Result<(), Error> {
         if self == Self::Pods {
             return Ok(());
         }
@@ -84,35 +90,40 @@ impl Form {
         Ok(())
     }
 
-    fn is_stale(self, ports: &Ports, spec: &Spec, component: &str, state: &UnitState) -> Result<bool, Error> {
+    fn is_stale(self, ports: &Ports, spec: &Spec, component: Component, state: &UnitState) -> Result<bool, Error> {
         let changed = ports.files.info(&self.path(spec, component))?.map(|info| info.modified);
         let Some(begun) = state.begun_at else { return Ok(true) };
         Ok(state.needs_reload || changed.is_some_and(|changed| changed > begun))
     }
 
-    async fn look_at_service(self, ports: &Ports, spec: &Spec, component: &str) -> Result<Look, Error> {
+    async fn observe_service(self, ports: &Ports, spec: &Spec, component: Component) -> Result<ComponentHealth, Error> {
         let unit = services::unit(component);
         let state = ports.units.state(&unit).await?;
-        let mut look =
-            Look { uid: unit.clone(), well: false, word: String::new(), restarts: state.restarts, ended: false };
+        let mut health = ComponentHealth {
+            uid: unit.clone(),
+            healthy: false,
+            reason: String::new(),
+            restarts: state.restarts,
+            exited: false,
+        };
         if self.is_stale(ports, spec, component, &state)? {
             // Exits before the restart do not count.
-            look.restarts = 0;
-            look.word = "it was not restarted after its unit changed".to_owned();
-            return Ok(look);
+            health.restarts = 0;
+            health.reason = "it was not restarted after its unit changed".to_owned();
+            return Ok(health);
         }
         if !state.is_active() {
-            look.ended = state.active == "failed" || state.sub == "auto-restart";
-            look.word = format!("{unit} is {} ({})", state.active, state.sub);
-            return Ok(look);
+            health.exited = state.active == "failed" || state.sub == "auto-restart";
+            health.reason = format!("{unit} is {} ({})", state.active, state.sub);
+            return Ok(health);
         }
         let now = SystemTime::from((ports.now)());
         if state.begun_at.is_some_and(|begun| now.duration_since(begun).is_ok_and(|age| age < STEADY)) {
-            look.word = "it has only just started".to_owned();
-            return Ok(look);
+            health.reason = "it has only just started".to_owned();
+            return Ok(health);
         }
         // A service is probed like the corresponding pod.
-        ask(ports, &static_pods::probed(component, spec)?, &mut look).await;
-        Ok(look)
+        ask(ports, &static_pods::probed(component, spec)?, &mut health).await;
+        Ok(health)
     }
 }

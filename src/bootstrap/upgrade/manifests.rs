@@ -6,15 +6,14 @@ use super::form::Form;
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::{joined_members, peer_url};
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::upgrade::running;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::ports::bootstrap::FileError;
 
 /// The components of this node, each after its dependencies.
-pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
-    let etcd = spec.cluster.external_etcd.is_none().then_some(ETCD);
-    etcd.into_iter().chain(CONTROL_PLANE).collect()
+pub(super) fn components(spec: &Spec) -> Vec<Component> {
+    let etcd = spec.cluster.external_etcd.is_none().then_some(Component::Etcd);
+    etcd.into_iter().chain(Component::CONTROL_PLANE).collect()
 }
 
 /// True when such a change of this node was interrupted.
@@ -29,12 +28,12 @@ pub(super) async fn wanted(
     spec: &Spec,
     form: Form,
     purpose: Purpose,
-) -> Result<Vec<(&'static str, String)>, Error> {
+) -> Result<Vec<(Component, String)>, Error> {
     let mut facts = observe_facts(ports, spec, false).await?;
     let mut all = Vec::new();
     for component in components(spec) {
         let present = ports.files.read(&form.path(spec, component))?;
-        if component == ETCD {
+        if component == Component::Etcd {
             facts.etcd_members = present.as_deref().and_then(joined_members).unwrap_or_default();
             // The node's address may have changed.
             let own = facts.etcd_members.iter_mut().filter(|(name, _)| *name == spec.node.name);
@@ -42,7 +41,7 @@ pub(super) async fn wanted(
         }
         let rendered = form.render(component, spec, &facts)?;
         let same = |text: &str| purpose == Purpose::Version && running::runs_the_same(text, &rendered);
-        let stays = component == ETCD && present.as_deref().is_some_and(same);
+        let stays = component == Component::Etcd && present.as_deref().is_some_and(same);
         all.push((component, if stays { present.unwrap_or_default() } else { rendered }));
     }
     Ok(all)

@@ -13,7 +13,7 @@ mod pods;
 use std::path::Path;
 
 pub use cluster::observe_cluster;
-pub use control_plane::{Passage, upgrade_control_plane};
+pub use control_plane::{ControlPlaneChange, upgrade_control_plane};
 pub use drift::observe_drift;
 pub use error::Error;
 pub use flags::observe_flags;

@@ -20,61 +20,67 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// One observation of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct ComponentHealth {
     /// Uid of the pod with exactly this manifest.
     pub uid: String,
     /// True if it runs and answers.
-    pub well: bool,
+    pub healthy: bool,
     /// What is wrong, for people.
-    pub word: String,
+    pub reason: String,
     /// How often its container was restarted.
     pub restarts: u32,
     /// True if its container is not running now.
-    pub ended: bool,
+    pub exited: bool,
 }
 
 /// Looks at the pod of a manifest.
-pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> Result<Look, PodsError> {
-    let mut look = Look { uid: String::new(), well: false, word: String::new(), restarts: 0, ended: false };
+pub(super) async fn observe_health(
+    ports: &Ports,
+    path: &Path,
+    text: &str,
+    node: &str,
+) -> Result<ComponentHealth, PodsError> {
+    let mut health =
+        ComponentHealth { uid: String::new(), healthy: false, reason: String::new(), restarts: 0, exited: false };
     let pod = match parse_manifest(path, text.as_bytes(), node) {
         Ok(pod) => pod,
         Err(findings) => {
-            look.word = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            return Ok(look);
+            health.reason = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Ok(health);
         }
     };
-    look.uid = uid_of(&pod).to_string();
-    let Some(container) = newest_container(ports, &look.uid).await? else {
-        look.word = "the kubelet has not started it yet (journalctl -u kubelet)".to_owned();
-        return Ok(look);
+    health.uid = uid_of(&pod).to_string();
+    let Some(container) = newest_container(ports, &health.uid).await? else {
+        health.reason = "the kubelet has not started it yet (journalctl -u kubelet)".to_owned();
+        return Ok(health);
     };
     let restarts = container.annotations.get(RESTART_COUNT).and_then(|count| count.parse().ok());
-    look.restarts = restarts.unwrap_or_default();
+    health.restarts = restarts.unwrap_or_default();
     let id = ContainerId::from(container.id);
     let status = ports.runtime.container_status(&id).await.map_err(PodsError)?;
     if status.state != cri::ContainerState::ContainerRunning as i32 {
-        look.ended = status.state == cri::ContainerState::ContainerExited as i32;
+        health.exited = status.state == cri::ContainerState::ContainerExited as i32;
         let what = if status.message.is_empty() { status.reason } else { status.message };
-        look.word = format!("its container exited with code {} ({what})", status.exit_code);
-        return Ok(look);
+        health.reason = format!("its container exited with code {} ({what})", status.exit_code);
+        return Ok(health);
     }
     let age = (ports.now)().as_nanosecond().saturating_sub(status.started_at.into());
     if u128::try_from(age).unwrap_or(0) < STEADY.as_nanos() {
-        look.word = "it has only just started".to_owned();
-        return Ok(look);
+        health.reason = "it has only just started".to_owned();
+        return Ok(health);
     }
-    ask(ports, &pod, &mut look).await;
-    Ok(look)
+    ask(ports, &pod, &mut health).await;
+    Ok(health)
 }
 
 /// Sends the pod's probe.
-pub(super) async fn ask(ports: &Ports, pod: &Pod, look: &mut Look) {
+pub(super) async fn ask(ports: &Ports, pod: &Pod, health: &mut ComponentHealth) {
     match probe_of(pod) {
-        None => look.well = true,
+        None => health.healthy = true,
         Some(get) => match ports.checks.http(&get, Some(ANSWER)).await {
-            Ok(answer) if (200..400).contains(&answer.status) => look.well = true,
-            Ok(answer) => look.word = format!("{} answers {}", get.url(), answer.status),
-            Err(error) => look.word = with_causes(&error),
+            Ok(answer) if (200..400).contains(&answer.status) => health.healthy = true,
+            Ok(answer) => health.reason = format!("{} answers {}", get.url(), answer.status),
+            Err(error) => health.reason = with_causes(&error),
         },
     }
 }

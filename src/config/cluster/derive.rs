@@ -14,8 +14,8 @@ use super::layers::{Fault, Layers};
 use crate::core::bootstrap::hardening::audit_policy_path;
 use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
-    AuditSpec, CLOUD_CONTROLLER_MANAGER, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint,
-    ExternalEtcd, ExtraArgs, NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
+    AuditSpec, CertSpec, ClusterSpec, Component, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, ExtraArgs,
+    NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
 /// Defaults that come from the host.
@@ -34,10 +34,6 @@ const COREDNS: &str = "coredns/coredns:v1.14.2";
 const PAUSE: &str = "pause:3.10.2";
 /// The components that have the cluster's version.
 const VERSIONED: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
-/// The component that writes the audit log.
-const API_SERVER: &str = "kube-apiserver";
-/// Programs that the source `host` requires.
-const HOSTED: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 /// Reads typed values from the layers and collects faults.
 struct Reader<'a> {
@@ -291,7 +287,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         source,
         images: derive_images(reader, &version),
         version,
-        audit: derive_audit(reader, node, extra_args.get(API_SERVER)),
+        audit: derive_audit(reader, node, extra_args.get(Component::ApiServer.name())),
         extra_args,
         certs: CertSpec {
             sans: reader.texts("certs.sans"),
@@ -312,7 +308,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
 
 /// Rejects unknown components in tables by component: their values would have no effect.
 fn check_components(reader: &mut Reader<'_>) {
-    let servers = [API_SERVER, "kube-controller-manager", "kube-scheduler", CLOUD_CONTROLLER_MANAGER, "etcd"];
+    let servers = Component::ALL.map(Component::name);
     let addons = ["kube-proxy", "coredns", "pause"];
     let all = [servers.as_slice(), &addons].concat();
     // etcd's tools are beside etcd, unless they are named.
@@ -349,7 +345,7 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
         }
         "host" => {
             let programs = reader.map("components.binaries");
-            for component in HOSTED.iter().filter(|c| !programs.contains_key(**c)) {
+            for component in Component::REQUIRED.iter().filter(|component| !programs.contains_key(component.name())) {
                 reader.fault("components.binaries", format!("{component} has to be named for source \"host\""));
             }
             ComponentSource::Host { programs: programs.into_iter().map(|(k, v)| (k, PathBuf::from(v))).collect() }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::schema::{Kind, SETTINGS, Setting};
 use super::{HostDefaults, Layers, derive_spec};
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD, render};
+use crate::core::bootstrap::static_pods::render;
 use crate::core::bootstrap::workflow::{INIT, JOIN, RENEW};
 use crate::core::bootstrap::{Facts, preflight, units};
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 /// Other settings that are required for this one to be valid.
 fn base(name: &str) -> &'static str {
@@ -68,8 +68,8 @@ fn everything(spec: &Spec) -> String {
     let phases = INIT.iter().chain(JOIN).chain(RENEW);
     let plans: String = phases.map(|phase| format!("{}: {:?}\n", phase.id, (phase.plan)(spec, &facts))).collect();
     let checks = format!("{:?}{:?}", preflight::control_plane_ports(spec), preflight::wanted_programs(spec, true));
-    let components = CONTROL_PLANE.into_iter().chain([ETCD]);
-    let pods: String = components.map(|component| format!("{:?}\n", render(component, spec, &facts))).collect();
+    let pods: String =
+        Component::REQUIRED.into_iter().map(|component| format!("{:?}\n", render(component, spec, &facts))).collect();
     let units = units::render_snapshot_service(spec, 1) + &units::render_drill_service(spec);
     plans + &checks + &pods + &units
 }

@@ -6,11 +6,10 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Facts;
-use super::components::CONTROL_PLANE;
 use super::hardening::AUDIT_POLICY;
 use super::pod_parts::{Error, HostPath, add_host_path};
 use crate::core::model::short_digest;
-use crate::core::model::spec::{ClusterSpec, ExternalEtcd};
+use crate::core::model::spec::{ClusterSpec, Component, ExternalEtcd};
 
 /// Annotation with the digests of those files: a changed file changes the manifest, and so restarts the pod.
 const DIGESTS: &str = "roost.io/files";
@@ -94,7 +93,8 @@ pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Er
         );
     }
     // An `audit-log-path` set by the user wins; its folder must outlive the pod as well.
-    let own = cluster.extra_args.get(CONTROL_PLANE[0]).and_then(|args| args.get("audit-log-path")).map(Path::new);
+    let own =
+        cluster.extra_args.get(Component::ApiServer.name()).and_then(|args| args.get("audit-log-path")).map(Path::new);
     let own = own.filter(|path| path.is_absolute());
     let log = own.or_else(|| cluster.audit().map(|audit| audit.log.as_path()));
     if let Some(folder) = log.and_then(Path::parent) {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_pod_has_the_files_and_another_content_makes_another_pod() {
-        let manifest = render("kube-apiserver", &spec(), &facts("cafe")).unwrap();
+        let manifest = render(Component::ApiServer, &spec(), &facts("cafe")).unwrap();
         for line in [
             "- --audit-policy-file=/etc/roost/audit.yaml",
             "- --audit-log-path=/var/log/kubernetes/audit/audit.log",
@@ -147,8 +147,8 @@ mod tests {
         ] {
             assert!(manifest.contains(line), "{line} is not in\n{manifest}");
         }
-        assert_ne!(manifest, render("kube-apiserver", &spec(), &facts("fade")).unwrap());
-        assert!(!render("kube-scheduler", &spec(), &facts("cafe")).unwrap().contains("roost.io/files"));
+        assert_ne!(manifest, render(Component::ApiServer, &spec(), &facts("fade")).unwrap());
+        assert!(!render(Component::Scheduler, &spec(), &facts("cafe")).unwrap().contains("roost.io/files"));
     }
 
     #[test]
@@ -156,13 +156,13 @@ mod tests {
         let mut spec = spec();
         let flag = [("audit-log-path".to_owned(), "/srv/audit/api.log".to_owned())];
         spec.cluster.extra_args.insert("kube-apiserver".to_owned(), flag.into());
-        let manifest = render("kube-apiserver", &spec, &facts("cafe")).unwrap();
+        let manifest = render(Component::ApiServer, &spec, &facts("cafe")).unwrap();
         assert!(manifest.contains("path: /srv/audit\n") && !manifest.contains("/var/log/kubernetes"), "{manifest}");
     }
 
     #[test]
     fn a_file_that_is_not_there_is_told_before_anything_is_written() {
-        let error = render("kube-apiserver", &spec(), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap_err();
+        let error = render(Component::ApiServer, &spec(), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap_err();
         assert_eq!(error.to_string(), "audit.policy: file /etc/roost/audit.yaml does not exist");
     }
 }

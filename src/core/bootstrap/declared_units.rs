@@ -9,7 +9,7 @@ use super::Step;
 use super::services;
 use super::step::{FileStep, UnitStep};
 use super::units::{AGENT, JOINED_FILE};
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 /// The steps for this node: unchanged, or adapted to declared units.
 pub fn for_node(steps: Vec<Step>, spec: &Spec) -> Vec<Step> {
@@ -44,7 +44,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
 
 /// `true` for all our units except the components' services.
 fn is_declared(path: &Path) -> bool {
-    let of_component = |unit: String| services::ALL.iter().any(|component| services::unit(component) == unit);
+    let of_component = |unit: String| Component::ALL.into_iter().any(|component| services::unit(component) == unit);
     !unit_of(path).is_some_and(of_component)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 /// Result of the last drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub fn result_file(spec: &Spec) -> PathBuf {
 
 /// A key that every cluster has.
 pub fn known_key(spec: &Spec) -> String {
-    let flags = spec.cluster.extra_args.get("kube-apiserver");
+    let flags = spec.cluster.extra_args.get(Component::ApiServer.name());
     let prefix = flags.and_then(|flags| flags.get("etcd-prefix")).map_or("/registry", String::as_str);
     format!("/{}/namespaces/kube-system", prefix.trim_matches('/'))
 }

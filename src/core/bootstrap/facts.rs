@@ -11,7 +11,7 @@ use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::rotation::{ObservedAuthority, Rotation};
 use super::step::{FileStep, MemberStep, PkiStep};
 use crate::core::model::Secret;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 /// The state of the world, as far as phases depend on it. Facts that cannot be known yet (there is no API server) are
 /// `None`.
@@ -27,9 +27,9 @@ pub struct Facts {
     pub resolv_conf: Option<PathBuf>,
     /// Name and peer URL of etcd's members, this node's included; empty before a new etcd is created.
     pub etcd_members: Vec<(String, String)>,
-    /// Digests of the client certificates in the controllers' kubeconfigs, by component name. A controller reads its
+    /// Digests of the client certificates in the controllers' kubeconfigs. A controller reads its
     /// kubeconfig only at startup, so its manifest carries the digest that it was started with.
-    pub client_digests: BTreeMap<String, String>,
+    pub client_digests: BTreeMap<Component, String>,
     /// Digests of the files that the API server reads only when it starts, by path; missing files have no entry.
     pub file_digests: BTreeMap<PathBuf, String>,
     /// True when the kubelet keeps its client certificate in a file of its own, which it renews itself.
@@ -39,11 +39,11 @@ pub struct Facts {
     /// True when etcd's data directory is not empty.
     pub etcd_data: bool,
     /// Components that have a unit on this node.
-    pub services: BTreeSet<String>,
+    pub services: BTreeSet<Component>,
     /// Components that have a manifest on this node.
-    pub pods: BTreeSet<String>,
-    /// Text of those manifests, by component name.
-    pub manifests: BTreeMap<String, String>,
+    pub pods: BTreeSet<Component>,
+    /// Text of those manifests.
+    pub manifests: BTreeMap<Component, String>,
     /// True when the kubelet has its own client certificate (`kubelet.conf` exists).
     pub kubelet_credentials: bool,
     /// Number of CoreDNS replicas; `None` if not observed.
@@ -115,8 +115,8 @@ impl Facts {
     }
 
     /// True when this node runs a component, as a pod or as a service.
-    pub fn has_component(&self, name: &str) -> bool {
-        self.pods.contains(name) || self.services.contains(name)
+    pub fn has_component(&self, component: Component) -> bool {
+        self.pods.contains(&component) || self.services.contains(&component)
     }
 
     /// Records a planned step as done, so that a dry run can plan the following phases.

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::components::{CONTROL_PLANE, ETCD};
-use crate::core::model::spec::Paths;
+use crate::core::model::spec::{Component, Paths};
 
 /// The default audit policy: metadata without request bodies.
 pub const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
@@ -31,18 +30,18 @@ pub fn audit_policy_path(paths: &Paths) -> PathBuf {
 }
 
 /// The hardening flags of a component; none for etcd, whose defaults already comply.
-pub fn flags(component: &str) -> Vec<(&'static str, String)> {
-    if component == ETCD {
+pub fn flags(component: Component) -> Vec<(&'static str, String)> {
+    if component == Component::Etcd {
         return Vec::new();
     }
     let mut flags = vec![("profiling", "false".to_owned())];
-    if component == CONTROL_PLANE[0] {
+    if component == Component::ApiServer {
         flags.extend([
             ("enable-admission-plugins", "NodeRestriction,DenyServiceExternalIPs".to_owned()),
             ("service-account-extend-token-expiration", "false".to_owned()),
             ("tls-cipher-suites", CIPHER_SUITES.join(",")),
         ]);
-    } else if component == CONTROL_PLANE[1] {
+    } else if component == Component::ControllerManager {
         // Upstream's default, made explicit: finished pods beyond it are deleted.
         flags.push(("terminated-pod-gc-threshold", "12500".to_owned()));
     }
@@ -74,14 +73,14 @@ mod tests {
         derive_spec(&layers, &host).unwrap()
     }
 
-    fn manifest(component: &str, settings: &[(&str, &str)]) -> String {
+    fn manifest(component: Component, settings: &[(&str, &str)]) -> String {
         render(component, &spec(settings), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap()
     }
 
     #[test]
     fn the_users_own_flags_and_fields_win() {
         let args = "[kube-apiserver]\nenable-admission-plugins = \"NodeRestriction\"\nprofiling = \"\"\naudit-log-maxage = \"90\"";
-        let api = manifest(CONTROL_PLANE[0], &[("args", args)]);
+        let api = manifest(Component::ApiServer, &[("args", args)]);
         for line in ["--enable-admission-plugins=NodeRestriction\n", "--audit-log-maxage=90\n", "--audit-policy-file="]
         {
             assert!(api.contains(line), "{line} is not in\n{api}");
@@ -97,11 +96,11 @@ mod tests {
     fn an_audit_log_of_the_users_own_making_is_left_alone() {
         for flag in ["audit-policy-file", "audit-log-path", "audit-webhook-config-file"] {
             let args = format!("[kube-apiserver]\n{flag} = \"/etc/own\"");
-            let api = manifest(CONTROL_PLANE[0], &[("args", &args)]);
+            let api = manifest(Component::ApiServer, &[("args", &args)]);
             assert!(api.contains(&format!("--{flag}=/etc/own")) && !api.contains("/etc/kubernetes/audit"), "{api}");
         }
         for settings in [("audit.policy", "none"), ("security.hardening", "false")] {
-            let api = manifest(CONTROL_PLANE[0], &[settings]);
+            let api = manifest(Component::ApiServer, &[settings]);
             assert!(!api.contains("audit"), "{api}");
         }
     }
@@ -113,7 +112,7 @@ mod tests {
         let [Step::File(FileStep::Write { path, mode, content })] = steps.as_slice() else { panic!("{steps:?}") };
         assert_eq!((path.as_path(), *mode), (audit_policy_path(&spec.node.paths).as_path(), 0o600));
         assert_eq!(content.as_bytes(), AUDIT_POLICY.as_bytes());
-        let api = manifest(CONTROL_PLANE[0], &[]);
+        let api = manifest(Component::ApiServer, &[]);
         for line in [
             "--audit-policy-file=/etc/kubernetes/audit-policy.yaml\n",
             "mountPath: /etc/kubernetes/audit-policy.yaml\n",
@@ -142,9 +141,9 @@ mod tests {
 
     #[test]
     fn all_components_but_etcd_profile_nobody() {
-        for component in CONTROL_PLANE {
+        for component in Component::CONTROL_PLANE {
             assert!(manifest(component, &[]).contains("- --profiling=false\n"), "{component}");
         }
-        assert!(!manifest(ETCD, &[]).contains("profiling"));
+        assert!(!manifest(Component::Etcd, &[]).contains("profiling"));
     }
 }

@@ -7,7 +7,6 @@ pub mod api_files;
 pub mod authorities;
 pub mod cis;
 pub mod cluster_configuration;
-pub mod components;
 pub mod declared_units;
 pub mod discovery;
 pub mod dns_query;

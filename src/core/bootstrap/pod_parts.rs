@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume, VolumeMount};
 
+use crate::core::model::spec::Component;
+
+/// Annotation with the version of a host program, which has no image tag: a new version creates a new pod.
+pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
+
 /// Why a manifest could not be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is no component of this name.
-    #[error("unknown component {0}")]
-    Unknown(String),
+    /// The settings name no program of the host for it.
+    #[error("no program of the host is configured for {0}: name it in [components.binaries]")]
+    NoProgram(String),
     /// A setting names a file that does not exist.
     #[error("{setting}: file {path} does not exist")]
     NoFile {
@@ -21,8 +26,8 @@ pub enum Error {
     /// The built-in manifest is not a Pod with one container.
     #[error("static-pods/{component}.yaml: {message}")]
     Manifest {
-        /// Name of the component, which is that of its file in `static-pods/`.
-        component: String,
+        /// The component, whose name is that of its file in `static-pods/`.
+        component: Component,
         /// What is wrong with it, or the parser's message.
         message: String,
     },

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::membership::peer_url;
 use super::objects::render_yaml;
-use super::static_pods::{self, ETCD, SCRATCH_IMAGE};
-use crate::core::model::spec::{ComponentSource, Spec};
+use super::static_pods::{self, SCRATCH_IMAGE};
+use crate::core::model::spec::{Component, ComponentSource, Spec};
 
 /// Folder of the restored data, below etcd's data directory.
 pub const FOLDER: &str = "restored";
@@ -99,7 +99,7 @@ pub fn render_drill(spec: &Spec, name: &str, snapshot: &Path, port: u16) -> Resu
     let file = json!({ "name": "snapshot", "mountPath": SNAPSHOT, "readOnly": true });
     let keys = json!({ "name": "pki", "mountPath": pki, "readOnly": true });
     let restore = container(spec, "restore", "etcdutl", restore, vec![place.clone(), file], &mut volumes)?;
-    let etcd = container(spec, ETCD, ETCD, serve, vec![place, keys], &mut volumes)?;
+    let etcd = container(spec, Component::Etcd.name(), Component::Etcd.name(), serve, vec![place, keys], &mut volumes)?;
     Ok(render_yaml(&json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -130,13 +130,13 @@ fn container(
     mut mounts: Vec<Value>,
     volumes: &mut Vec<Value>,
 ) -> Result<Value, static_pods::Error> {
-    let mut image = spec.cluster.image(static_pods::ETCD);
+    let mut image = spec.cluster.image(Component::Etcd.name());
     let mut executable = program.to_owned();
     if let ComponentSource::Host { programs } = &spec.cluster.source {
         // Looked for beside etcd unless named explicitly: they come in one archive.
         let path = programs.get(program).cloned();
-        let path = path.or_else(|| Some(programs.get(ETCD)?.with_file_name(program)));
-        let path = path.ok_or_else(|| static_pods::Error::Unknown(program.to_owned()))?;
+        let path = path.or_else(|| Some(programs.get(Component::Etcd.name())?.with_file_name(program)));
+        let path = path.ok_or_else(|| static_pods::Error::NoProgram(program.to_owned()))?;
         image = SCRATCH_IMAGE;
         executable = format!("/usr/local/bin/{program}");
         let volume = format!("program-{program}");

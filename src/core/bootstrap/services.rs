@@ -9,21 +9,15 @@ use std::path::{Path, PathBuf};
 
 use super::Facts;
 use super::sandbox::HELPER;
-use super::static_pods::{self, CONTROL_PLANE, ETCD};
+use super::static_pods;
 use super::units::{quote, quote_setting};
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ComponentSource, ControlPlaneMode, Spec};
 
 /// Unit that creates the users of the services.
 pub const USERS: &str = "roost-users.service";
 
 /// Why services need programs on the host, and the remedy.
 pub const NEEDS_PROGRAMS: &str = "systemd services run programs of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
-
-/// The components of every control plane, in start order.
-pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
-
-/// Those, and the cloud controller manager, which only clusters in a cloud have.
-pub const ALL: [&str; 5] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2], CLOUD_CONTROLLER_MANAGER];
 
 /// Sandboxing of all services (systemd.exec(5), `systemd-analyze security`). They do need the network.
 const SANDBOX: &str = "\
@@ -66,20 +60,20 @@ pub struct Service {
 }
 
 /// Unit name of a component.
-pub fn unit(component: &str) -> String {
+pub fn unit(component: Component) -> String {
     format!("roost-{component}.service")
 }
 
 /// User name of a component; systemd accepts at most 31 characters.
-pub fn user(component: &str) -> String {
+pub fn user(component: Component) -> String {
     format!("roost-{component}")
 }
 
 /// The form in which a component of this node runs: as observed, else as configured.
-pub fn place(component: &str, spec: &Spec, facts: &Facts) -> ControlPlaneMode {
-    if facts.services.contains(component) {
+pub fn place(component: Component, spec: &Spec, facts: &Facts) -> ControlPlaneMode {
+    if facts.services.contains(&component) {
         ControlPlaneMode::Systemd
-    } else if facts.pods.contains(component) {
+    } else if facts.pods.contains(&component) {
         ControlPlaneMode::StaticPods
     } else {
         spec.cluster.mode
@@ -88,14 +82,21 @@ pub fn place(component: &str, spec: &Spec, facts: &Facts) -> ControlPlaneMode {
 
 /// The folders that etcd writes.
 pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
-    let wal = spec.cluster.extra_args.get(ETCD).and_then(|flags| flags.get("wal-dir")).filter(|path| !path.is_empty());
+    let wal = spec
+        .cluster
+        .extra_args
+        .get(Component::Etcd.name())
+        .and_then(|flags| flags.get("wal-dir"))
+        .filter(|path| !path.is_empty());
     std::iter::once(spec.node.paths.etcd_data.clone()).chain(wal.map(PathBuf::from)).collect()
 }
 
 /// A unit that creates the users. The users stay when it is removed: a user id must not be reused.
 pub fn render_users(spec: &Spec) -> String {
-    let wanted = ALL.iter().filter(|name| **name != CLOUD_CONTROLLER_MANAGER || spec.cluster.runs_cloud_controller());
-    let line = |component: &&str| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));
+    let wanted = Component::ALL
+        .into_iter()
+        .filter(|component| *component != Component::CloudControllerManager || spec.cluster.runs_cloud_controller());
+    let line = |component: Component| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));
     let lines: Vec<String> = wanted.map(line).collect();
     format!(
         "# Written by roost; your own settings go into {USERS}.d/*.conf.\n\
@@ -123,11 +124,11 @@ pub fn render_users(spec: &Spec) -> String {
 /// The service of a component on this node.
 ///
 /// # Errors
-/// There is no such component, or its program is not configured: services run programs of the host.
-pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, static_pods::Error> {
-    let unknown = || static_pods::Error::Unknown(component.to_owned());
-    let ComponentSource::Host { programs } = &spec.cluster.source else { return Err(unknown()) };
-    let program = programs.get(component).ok_or_else(unknown)?;
+/// Its program is not configured: services run programs of the host.
+pub fn render(component: Component, spec: &Spec, facts: &Facts) -> Result<Service, static_pods::Error> {
+    let missing = || static_pods::Error::NoProgram(component.to_string());
+    let ComponentSource::Host { programs } = &spec.cluster.source else { return Err(missing()) };
+    let program = programs.get(component.name()).ok_or_else(missing)?;
     let mut credentials = Credentials::default();
     let mut words = vec![quote(&program.display().to_string())];
     for flag in static_pods::arguments(component, spec, facts)? {
@@ -139,7 +140,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, st
         });
     }
     let name = unit(component);
-    let manifest = spec.node.paths.manifests().join(format!("{component}.yaml"));
+    let manifest = spec.node.paths.manifest(component);
     let manifest = quote_setting(&manifest.display().to_string());
     let before = order(component, spec);
     // A changed comment changes the unit, and so restarts the service.
@@ -179,9 +180,9 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, st
     Ok(Service { unit: text, reads: credentials.0.into_keys().collect() })
 }
 
-fn documentation(component: &str) -> String {
+fn documentation(component: Component) -> String {
     match component {
-        ETCD => "https://etcd.io/docs/".to_owned(),
+        Component::Etcd => "https://etcd.io/docs/".to_owned(),
         _ => format!("https://kubernetes.io/docs/reference/command-line-tools-reference/{component}/"),
     }
 }
@@ -189,34 +190,35 @@ fn documentation(component: &str) -> String {
 /// What a component is started after, and therefore stopped before: an API server whose etcd is gone takes long to
 /// exit. Order only, no `Wants=`: a unit that is restarted after a failure would otherwise start one that is being
 /// stopped.
-fn order(component: &str, spec: &Spec) -> String {
+fn order(component: Component, spec: &Spec) -> String {
     match component {
-        "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
-        "kube-controller-manager" | "kube-scheduler" | CLOUD_CONTROLLER_MANAGER => {
-            format!(" {}", unit("kube-apiserver"))
+        Component::ApiServer if spec.cluster.external_etcd.is_none() => format!(" {}", unit(Component::Etcd)),
+        Component::Etcd | Component::ApiServer => String::new(),
+        Component::ControllerManager | Component::Scheduler | Component::CloudControllerManager => {
+            format!(" {}", unit(Component::ApiServer))
         }
-        _ => String::new(),
     }
 }
 
 /// etcd and the API server notify systemd when they are ready. A member of etcd may have to wait for the others, or for
 /// a copy of a large database; a start timeout would only restart that.
-fn kind(component: &str) -> &'static str {
+fn kind(component: Component) -> &'static str {
     match component {
-        ETCD => "Type=notify\nTimeoutStartSec=infinity\n",
-        "kube-apiserver" => "Type=notify\nTimeoutStartSec=300\nTimeoutStopSec=30\n",
+        Component::Etcd => "Type=notify\nTimeoutStartSec=infinity\n",
+        Component::ApiServer => "Type=notify\nTimeoutStartSec=300\nTimeoutStopSec=30\n",
         _ => "Type=exec\nTimeoutStopSec=30\n",
     }
 }
 
 /// Folders that a component may write.
-fn writable(component: &str, spec: &Spec) -> String {
-    if component == ETCD {
+fn writable(component: Component, spec: &Spec) -> String {
+    if component == Component::Etcd {
         let folders = etcd_folders(spec);
         return folders.iter().map(|path| format!("ReadWritePaths={}\n", quote_path(path))).collect();
     }
-    let set = spec.cluster.audit().filter(|_| component == CONTROL_PLANE[0]).map(|audit| audit.log.as_path());
-    let flag = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path")).map(Path::new);
+    let set = spec.cluster.audit().filter(|_| component == Component::ApiServer).map(|audit| audit.log.as_path());
+    let flag =
+        spec.cluster.extra_args.get(component.name()).and_then(|flags| flags.get("audit-log-path")).map(Path::new);
     let folder = flag.or(set).and_then(|path| path.parent()?.strip_prefix("/var/log").ok());
     match folder.filter(|folder| !folder.as_os_str().is_empty()) {
         // systemd creates it, owned by the user of the service.
@@ -299,7 +301,7 @@ mod tests {
     #[test]
     fn every_flag_of_the_static_pod_is_in_the_unit_and_no_key_is_named_by_its_own_path() {
         let spec = spec(&[]);
-        for component in ALL {
+        for component in Component::ALL {
             let service = render(component, &spec, &facts()).unwrap();
             let start = service.unit.split("ExecStart=").nth(1).unwrap().split("LoadCredential").next().unwrap();
             let start = start.replace('"', "");
@@ -319,7 +321,7 @@ mod tests {
         let args = "[kube-apiserver]\nencryption-provider-config = \"/root/a b/100%.yaml\"\n\
                     audit-log-path = \"/var/log/kubernetes/audit.log\"\noidc-ca-file = \"/etc/kubernetes/pki/etcd-ca.crt\"\n\
                     tls-sni-cert-key = \"/a.crt,/a.key\"\naudit-policy-file = \"/run/credentials/u/p.yaml\"";
-        let text = render("kube-apiserver", &spec(&[("args", args)]), &facts()).unwrap().unit;
+        let text = render(Component::ApiServer, &spec(&[("args", args)]), &facts()).unwrap().unit;
         for line in [
             "--encryption-provider-config=%d/root-a-b-100-.yaml",
             "LoadCredential=root-a-b-100-.yaml:/root/a b/100%%.yaml",
@@ -345,14 +347,15 @@ mod tests {
     fn what_is_found_wins_over_the_settings() {
         let spec = spec(&[]);
         let mut found = facts();
-        assert_eq!(place(ETCD, &spec, &found), ControlPlaneMode::Systemd);
-        found.pods.insert(ETCD.to_owned());
-        assert_eq!(place(ETCD, &spec, &found), ControlPlaneMode::StaticPods);
+        assert_eq!(place(Component::Etcd, &spec, &found), ControlPlaneMode::Systemd);
+        found.pods.insert(Component::Etcd);
+        assert_eq!(place(Component::Etcd, &spec, &found), ControlPlaneMode::StaticPods);
     }
 
     #[test]
     fn a_log_of_etcd_on_a_disk_of_its_own_may_be_written() {
-        let text = render(ETCD, &spec(&[("args", "[etcd]\nwal-dir = \"/fast disk/wal\"")]), &facts()).unwrap().unit;
+        let text =
+            render(Component::Etcd, &spec(&[("args", "[etcd]\nwal-dir = \"/fast disk/wal\"")]), &facts()).unwrap().unit;
         assert!(text.contains("ReadWritePaths=/var/lib/etcd\nReadWritePaths=\"/fast disk/wal\"\n"), "{text}");
     }
 }

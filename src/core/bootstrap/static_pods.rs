@@ -9,11 +9,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::objects::{join_subnets, render_yaml};
 use super::{Facts, api_files, hardening};
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Endpoint, Spec};
+use crate::core::model::spec::{Component, ComponentSource, Endpoint, Spec};
 use crate::core::yaml;
 
-pub use super::components::{CONTROL_PLANE, ETCD, VERSION_ANNOTATION};
-pub use super::pod_parts::Error;
+pub use super::pod_parts::{Error, VERSION_ANNOTATION};
 use super::pod_parts::{HostPath, add_host_path};
 pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
@@ -29,26 +28,29 @@ pub const PROGRAM_VOLUME: &str = "program";
 /// The controller manager's flag for the CA of kubelets' serving certificates.
 const SERVING_SIGNER: &str = "cluster-signing-kubelet-serving-cert-file";
 
-const MANIFESTS: [(&str, &str); 5] = [
-    (ETCD, include_str!("../../../static-pods/etcd.yaml")),
-    ("kube-apiserver", include_str!("../../../static-pods/kube-apiserver.yaml")),
-    ("kube-controller-manager", include_str!("../../../static-pods/kube-controller-manager.yaml")),
-    ("kube-scheduler", include_str!("../../../static-pods/kube-scheduler.yaml")),
-    (CLOUD_CONTROLLER_MANAGER, include_str!("../../../static-pods/cloud-controller-manager.yaml")),
-];
+/// The plain manifest of a component, as in `static-pods/`.
+fn plain(component: Component) -> &'static str {
+    match component {
+        Component::Etcd => include_str!("../../../static-pods/etcd.yaml"),
+        Component::ApiServer => include_str!("../../../static-pods/kube-apiserver.yaml"),
+        Component::ControllerManager => include_str!("../../../static-pods/kube-controller-manager.yaml"),
+        Component::Scheduler => include_str!("../../../static-pods/kube-scheduler.yaml"),
+        Component::CloudControllerManager => include_str!("../../../static-pods/cloud-controller-manager.yaml"),
+    }
+}
 
 /// The manifest of a component for this node, as YAML.
-pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Error> {
+pub fn render(component: Component, spec: &Spec, facts: &Facts) -> Result<String, Error> {
     let mut pod = parse(component)?;
     let container = container_of(&mut pod, component)?;
     let mut flags = Flags::parse(container.command.as_deref().unwrap_or_default());
     flags.lay(component, spec, facts);
-    container.command = Some(flags.render(component));
-    container.image = Some(spec.cluster.image(component).to_owned());
+    container.command = Some(flags.render(component.name()));
+    container.image = Some(spec.cluster.image(component.name()).to_owned());
     lay_probes(component, spec, container);
     lay_paths(component, spec, &mut pod);
     lay_annotations(component, spec, facts, &mut pod);
-    if component == CONTROL_PLANE[0] {
+    if component == Component::ApiServer {
         api_files::lay(&spec.cluster, facts, &mut pod)?;
     }
     lay_program(component, spec, &mut pod)?;
@@ -70,35 +72,33 @@ pub fn with_client_certificate(manifest: &str, digest: &str) -> Option<String> {
 }
 
 /// The flags of a component for this node, without the program: for its systemd unit.
-pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
-    if component == CONTROL_PLANE[0] {
+pub fn arguments(component: Component, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
+    if component == Component::ApiServer {
         api_files::digests(&spec.cluster, facts)?;
     }
     let mut pod = parse(component)?;
     let mut flags = Flags::parse(container_of(&mut pod, component)?.command.as_deref().unwrap_or_default());
     flags.lay(component, spec, facts);
-    Ok(flags.render(component).split_off(1))
+    Ok(flags.render(component.name()).split_off(1))
 }
 
 /// The plain pod of a component, with its probes adapted to this node.
-pub fn probed(component: &str, spec: &Spec) -> Result<Pod, Error> {
+pub fn probed(component: Component, spec: &Spec) -> Result<Pod, Error> {
     let mut pod = parse(component)?;
     lay_probes(component, spec, container_of(&mut pod, component)?);
     Ok(pod)
 }
 
-fn manifest_error(component: &str, error: impl ToString) -> Error {
-    Error::Manifest { component: component.to_owned(), message: error.to_string() }
+fn manifest_error(component: Component, error: impl ToString) -> Error {
+    Error::Manifest { component, message: error.to_string() }
 }
 
-fn parse(component: &str) -> Result<Pod, Error> {
-    let (_, text) =
-        MANIFESTS.iter().find(|(name, _)| *name == component).ok_or_else(|| Error::Unknown(component.to_owned()))?;
-    let value = yaml::parse_document(text.as_bytes()).map_err(|error| manifest_error(component, error))?;
+fn parse(component: Component) -> Result<Pod, Error> {
+    let value = yaml::parse_document(plain(component).as_bytes()).map_err(|error| manifest_error(component, error))?;
     serde_json::from_value(value).map_err(|error| manifest_error(component, error))
 }
 
-fn container_of<'a>(pod: &'a mut Pod, component: &str) -> Result<&'a mut Container, Error> {
+fn container_of(pod: &mut Pod, component: Component) -> Result<&mut Container, Error> {
     let spec = pod.spec.as_mut().ok_or_else(|| manifest_error(component, "no spec"))?;
     spec.containers.first_mut().ok_or_else(|| manifest_error(component, "no container"))
 }
@@ -113,11 +113,11 @@ impl Flags {
     }
 
     /// Sets the flags of this node, then the user's own flags, which override them.
-    fn lay(&mut self, component: &str, spec: &Spec, facts: &Facts) {
+    fn lay(&mut self, component: Component, spec: &Spec, facts: &Facts) {
         self.relocate(spec);
         self.set_all(hardening_flags(component, spec));
         self.set_all(derive_flags(component, spec, facts));
-        for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
+        for (name, value) in spec.cluster.extra_args.get(component.name()).into_iter().flatten() {
             self.set_or_remove(name, value);
         }
         if self.0.contains_key(SERVING_SIGNER) {
@@ -188,17 +188,17 @@ fn localhost(spec: &Spec) -> &'static str {
     if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" }
 }
 
-fn hardening_flags(component: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+fn hardening_flags(component: Component, spec: &Spec) -> Vec<(&'static str, String)> {
     if spec.cluster.hardening { hardening::flags(component) } else { Vec::new() }
 }
 
 /// The flags that follow from the settings.
-fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static str, String)> {
+fn derive_flags(component: Component, spec: &Spec, facts: &Facts) -> Vec<(&'static str, String)> {
     let cluster = &spec.cluster;
     let url = |host: &str, port: u16| Endpoint::new(host, port).url();
     let address = spec.node.address.to_string();
     match component {
-        ETCD => {
+        Component::Etcd => {
             let peer = url(&address, 2380);
             let mut flags = vec![
                 ("name", spec.node.name.clone()),
@@ -216,7 +216,7 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             }
             flags
         }
-        "kube-apiserver" => {
+        Component::ApiServer => {
             let mut flags = vec![
                 ("advertise-address", address),
                 ("secure-port", spec.node.api_port.to_string()),
@@ -240,7 +240,7 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             flags.extend(api_files::flags(cluster));
             flags
         }
-        "kube-controller-manager" => {
+        Component::ControllerManager => {
             let mut flags = vec![("cluster-name", cluster.name.clone())];
             if !cluster.pod_subnets.is_empty() {
                 flags.extend([
@@ -271,21 +271,21 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             }
             flags
         }
-        CLOUD_CONTROLLER_MANAGER => {
+        Component::CloudControllerManager => {
             let mut flags = vec![("cluster-name", cluster.name.clone())];
             if !cluster.pod_subnets.is_empty() {
                 flags.push(("cluster-cidr", join_subnets(&cluster.pod_subnets)));
             }
             flags
         }
-        _ => Vec::new(),
+        Component::Scheduler => Vec::new(),
     }
 }
 
 /// Adapts host and port of the probes to the flags.
-fn lay_probes(component: &str, spec: &Spec, container: &mut Container) {
+fn lay_probes(component: Component, spec: &Spec, container: &mut Container) {
     let host =
-        if component == "kube-apiserver" { spec.node.address.to_string() } else { localhost_of(component, spec) };
+        if component == Component::ApiServer { spec.node.address.to_string() } else { localhost_of(component, spec) };
     let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
     for probe in probes.into_iter().flatten() {
         if let Probe { http_get: Some(get), .. } = probe {
@@ -293,23 +293,23 @@ fn lay_probes(component: &str, spec: &Spec, container: &mut Container) {
             get.port = IntOrString::String("probe-port".to_owned());
         }
     }
-    if component == "kube-apiserver" {
+    if component == Component::ApiServer {
         for port in container.ports.iter_mut().flatten() {
             port.container_port = spec.node.api_port.into();
         }
     }
 }
 
-fn localhost_of(component: &str, spec: &Spec) -> String {
-    let bound = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("bind-address"));
+fn localhost_of(component: Component, spec: &Spec) -> String {
+    let bound = spec.cluster.extra_args.get(component.name()).and_then(|flags| flags.get("bind-address"));
     match bound.map(String::as_str) {
-        Some("0.0.0.0" | "::") | None if component != ETCD => "127.0.0.1".to_owned(),
-        Some(address) if component != ETCD => address.to_owned(),
+        Some("0.0.0.0" | "::") | None if component != Component::Etcd => "127.0.0.1".to_owned(),
+        Some(address) if component != Component::Etcd => address.to_owned(),
         Some(_) | None => localhost(spec).to_owned(),
     }
 }
 
-fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
+fn lay_paths(component: Component, spec: &Spec, pod: &mut Pod) {
     let Some(pod_spec) = pod.spec.as_mut() else { return };
     for volume in pod_spec.volumes.iter_mut().flatten() {
         if let Some(host_path) = volume.host_path.as_mut() {
@@ -320,7 +320,7 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
         mount.mount_path = relocate(&mount.mount_path, spec);
     }
     // The user chooses where certificates of an external etcd are.
-    if let (Some(etcd), "kube-apiserver") = (&spec.cluster.external_etcd, component) {
+    if let (Some(etcd), Component::ApiServer) = (&spec.cluster.external_etcd, component) {
         let folders: std::collections::BTreeSet<_> = [&etcd.ca, &etcd.certificate, &etcd.key]
             .into_iter()
             .filter_map(|path| path.parent())
@@ -334,18 +334,18 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
     }
 }
 
-fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
+fn lay_annotations(component: Component, spec: &Spec, facts: &Facts, pod: &mut Pod) {
     let address = spec.node.address;
     if let Some(trust) = trust(component, facts) {
         pod.metadata.annotations.get_or_insert_default().insert(AUTHORITIES.to_owned(), trust);
     }
     let annotation = match component {
-        ETCD => ("kubeadm.kubernetes.io/etcd.advertise-client-urls", Endpoint::new(address, 2379).url()),
-        "kube-apiserver" => (
+        Component::Etcd => ("kubeadm.kubernetes.io/etcd.advertise-client-urls", Endpoint::new(address, 2379).url()),
+        Component::ApiServer => (
             "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
             Endpoint::new(address, spec.node.api_port).to_string(),
         ),
-        _ => match facts.client_digests.get(component) {
+        _ => match facts.client_digests.get(&component) {
             Some(digest) => (CLIENT_DIGEST, digest.clone()),
             None => return,
         },
@@ -354,15 +354,15 @@ fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
 }
 
 /// Digest of the CAs that a component trusts, while there is more than one; it reads them only at startup.
-pub(super) fn trust(component: &str, facts: &Facts) -> Option<String> {
-    let reads = component == ETCD || component == CONTROL_PLANE[0] || component == CONTROL_PLANE[1];
+pub(super) fn trust(component: Component, facts: &Facts) -> Option<String> {
+    let reads = matches!(component, Component::Etcd | Component::ApiServer | Component::ControllerManager);
     facts.rotation.trust().filter(|_| reads)
 }
 
 /// Replaces the image's program by one of the host.
-fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error> {
+fn lay_program(component: Component, spec: &Spec, pod: &mut Pod) -> Result<(), Error> {
     let ComponentSource::Host { programs } = &spec.cluster.source else { return Ok(()) };
-    let program = programs.get(component).ok_or_else(|| Error::Unknown(component.to_owned()))?;
+    let program = programs.get(component.name()).ok_or_else(|| Error::NoProgram(component.to_string()))?;
     let inside = format!("/usr/local/bin/{component}");
     let container = container_of(pod, component)?;
     container.image = Some(SCRATCH_IMAGE.to_owned());
@@ -370,7 +370,7 @@ fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error>
         first.clone_from(&inside);
     }
     add_host_path(pod, PROGRAM_VOLUME, HostPath { path: program, inside: &inside, kind: "File", writable: false });
-    if component != ETCD {
+    if component != Component::Etcd {
         let annotations = pod.metadata.annotations.get_or_insert_default();
         annotations.insert(VERSION_ANNOTATION.to_owned(), spec.cluster.version.clone());
     }

@@ -33,7 +33,7 @@ pub fn init_failed(record: &ObservedContainer) -> bool {
 }
 
 /// What to do about one init container.
-enum Look {
+enum InitStep {
     /// Nothing, and it has not completed.
     Busy,
     /// Nothing: it has completed (a sidecar: started); the next one may start.
@@ -88,18 +88,18 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
             }
         };
         match look {
-            Look::Busy => {}
-            Look::Done => done(&mut plan),
-            Look::Start(first) => {
+            InitStep::Busy => {}
+            InitStep::Done => done(&mut plan),
+            InitStep::Start(first) => {
                 plan.kill.extend(first);
                 plan.start.push(index);
             }
-            Look::DoneAndRestart(first) => {
+            InitStep::DoneAndRestart(first) => {
                 done(&mut plan);
                 plan.kill.push(first);
                 plan.start.push(index);
             }
-            Look::Failed => return InitPlan { failed: true, ..InitPlan::default() },
+            InitStep::Failed => return InitPlan { failed: true, ..InitPlan::default() },
         }
         passed = true;
     }
@@ -110,7 +110,7 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
     plan
 }
 
-fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> Look {
+fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> InitStep {
     let Inputs { pod, probes, .. } = *inputs;
     let name = &container.name;
     let end = |reason, message: String| {
@@ -118,8 +118,8 @@ fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &Observed
         kill(Some(container), ContainerKind::Sidecar, record, grace, message)
     };
     match record.state {
-        RunState::Created | RunState::Exited => Look::Start(None),
-        RunState::Unknown => Look::Start(Some(end(
+        RunState::Created | RunState::Exited => InitStep::Start(None),
+        RunState::Unknown => InitStep::Start(Some(end(
             KillReason::Other,
             "Init container is in \"unknown\" state, try killing it before restart".into(),
         ))),
@@ -127,50 +127,54 @@ fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &Observed
             let results = probes.get(&record.id).copied().unwrap_or_default();
             if container.startup_probe.is_some() {
                 match results.startup {
-                    None => return Look::Busy,
+                    None => return InitStep::Busy,
                     Some(ProbeResult::Failure) => {
                         let message = format!("Init container {name} failed startup probe");
-                        return Look::Start(Some(end(KillReason::Startup, message)));
+                        return InitStep::Start(Some(end(KillReason::Startup, message)));
                     }
                     Some(ProbeResult::Success) => {}
                 }
             }
             if changed(container, record) {
-                return Look::DoneAndRestart(end(
+                return InitStep::DoneAndRestart(end(
                     KillReason::Other,
                     format!("Init container {name} definition changed"),
                 ));
             }
             if container.liveness_probe.is_some() && results.liveness == Some(ProbeResult::Failure) {
                 let message = format!("Init container {name} failed liveness probe");
-                return Look::DoneAndRestart(end(KillReason::Liveness, message));
+                return InitStep::DoneAndRestart(end(KillReason::Liveness, message));
             }
             if inputs.ledger.resize.restart.contains(&record.id) {
                 let message = format!("Container {name} resize requires restart");
-                return Look::DoneAndRestart(end(KillReason::Other, message));
+                return InitStep::DoneAndRestart(end(KillReason::Other, message));
             }
-            Look::Done
+            InitStep::Done
         }
     }
 }
 
-fn look_at_init(pod: &Pod, container: &Container, record: &ObservedContainer) -> Look {
-    let Some(spec) = &pod.spec else { return Look::Busy };
+fn look_at_init(pod: &Pod, container: &Container, record: &ObservedContainer) -> InitStep {
+    let Some(spec) = &pod.spec else { return InitStep::Busy };
     match record.state {
-        RunState::Created => Look::Start(None),
-        RunState::Running => Look::Busy,
-        RunState::Exited if !init_failed(record) => Look::Done,
+        RunState::Created => InitStep::Start(None),
+        RunState::Running => InitStep::Busy,
+        RunState::Exited if !init_failed(record) => InitStep::Done,
         RunState::Exited => {
             // With the pod's policy Always, an init container is restarted only if it failed.
-            if exited_should_restart(container, spec, record.exit_code) { Look::Start(None) } else { Look::Failed }
+            if exited_should_restart(container, spec, record.exit_code) {
+                InitStep::Start(None)
+            } else {
+                InitStep::Failed
+            }
         }
         RunState::Unknown => {
             if !killed_should_restart(container, spec) {
-                return Look::Failed;
+                return InitStep::Failed;
             }
             let message = "Init container is in \"unknown\" state, try killing it before restart".into();
             let grace = container_grace(pod, container, KillReason::Other);
-            Look::Start(Some(kill(Some(container), ContainerKind::Init, record, grace, message)))
+            InitStep::Start(Some(kill(Some(container), ContainerKind::Init, record, grace, message)))
         }
     }
 }

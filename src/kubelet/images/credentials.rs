@@ -84,9 +84,9 @@ impl Credentials {
         repository: &str,
     ) -> Result<DockerConfig, String> {
         let account = match account_for(ports, pod, plugin).await? {
-            Wish::Nothing => None,
-            Wish::Account(account) => Some(account),
-            Wish::NotForThisPod => return Ok(DockerConfig::new()),
+            AccountUse::Nothing => None,
+            AccountUse::Account(account) => Some(account),
+            AccountUse::NotForThisPod => return Ok(DockerConfig::new()),
         };
         let whose = account.as_ref().zip(plugin.token.as_ref()).map(|(account, token)| account.cache_key(token.cache));
         let Some(answers) = self.answers.get(index) else { return Ok(DockerConfig::new()) };
@@ -114,29 +114,29 @@ impl Credentials {
     }
 }
 
-enum Wish {
+enum AccountUse {
     Nothing,
     Account(PluginAccount),
     NotForThisPod,
 }
 
 /// The pod's service account, for the plugin's input.
-async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin) -> Result<Wish, String> {
-    let Some(wanted) = &plugin.token else { return Ok(Wish::Nothing) };
+async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin) -> Result<AccountUse, String> {
+    let Some(wanted) = &plugin.token else { return Ok(AccountUse::Nothing) };
     let name = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or_default();
     if name.is_empty() {
-        return Ok(if wanted.require_service_account { Wish::NotForThisPod } else { Wish::Nothing });
+        return Ok(if wanted.require_service_account { AccountUse::NotForThisPod } else { AccountUse::Nothing });
     }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let found = ports.objects.service_account(namespace, name).await.map_err(|error| error.to_string())?;
     let of_account = found.metadata.annotations.clone().unwrap_or_default();
     // Workloads opt in by annotations.
-    let Some(annotations) = wanted.annotations_of(&of_account) else { return Ok(Wish::NotForThisPod) };
+    let Some(annotations) = wanted.annotations_of(&of_account) else { return Ok(AccountUse::NotForThisPod) };
     let request = TokenRequest { audiences: vec![wanted.audience.clone()], expiration_seconds: TOKEN_SECONDS };
     let (token, _) = ports.objects.token(pod, &request).await.map_err(|error| error.to_string())?;
     let uid = found.metadata.uid.clone().unwrap_or_default();
     let account = RecordedAccount { namespace: namespace.to_owned(), name: name.to_owned(), uid };
-    Ok(Wish::Account(PluginAccount { account, token, annotations }))
+    Ok(AccountUse::Account(PluginAccount { account, token, annotations }))
 }
 
 /// Missing Secrets are skipped; the worker has recorded `FailedToRetrieveImagePullSecret` for them.

@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// What a unit's process requests for its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum UnitRequest {
     Run,
     /// Stop the pod, until it should run again.
     Stop,
@@ -84,7 +84,7 @@ pub struct BoardPorts {
     pub incoming: mpsc::Receiver<DesiredSet>,
     /// The same sets without stopped pods.
     pub outgoing: mpsc::Sender<DesiredSet>,
-    pub wishes: mpsc::Receiver<(String, Wish)>,
+    pub wishes: mpsc::Receiver<(String, UnitRequest)>,
     /// Looks up the pods.
     pub pods: Arc<dyn Pods>,
     /// Signals that a static pod changed.
@@ -213,14 +213,14 @@ impl Board {
         }
     }
 
-    async fn take_wish(&mut self, name: &str, wish: Wish) {
+    async fn take_wish(&mut self, name: &str, wish: UnitRequest) {
         let known = self.wanted.contains_key(name);
         match wish {
-            Wish::Run if self.stopped.contains(name) => {
+            UnitRequest::Run if self.stopped.contains(name) => {
                 info!(unit = unit_of(name), "starts its pod");
                 self.forget(name);
             }
-            Wish::Stop if known && !self.stopped.contains(name) => {
+            UnitRequest::Stop if known && !self.stopped.contains(name) => {
                 info!(unit = unit_of(name), "stops its pod");
                 if let Err(error) = self.ports.notes.note(name) {
                     warn!(
@@ -231,7 +231,7 @@ impl Board {
                 }
                 self.stopped.insert(name.to_owned());
             }
-            Wish::Run | Wish::Stop => return,
+            UnitRequest::Run | UnitRequest::Stop => return,
         }
         self.send_sets().await;
     }

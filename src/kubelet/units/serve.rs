@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::processes::UnitProcesses;
-use super::{Reports, Wish};
+use super::{Reports, UnitRequest};
 use crate::core::model::with_causes;
 use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Desk {
     /// Sends requests to the board.
-    pub wishes: mpsc::Sender<(String, Wish)>,
+    pub wishes: mpsc::Sender<(String, UnitRequest)>,
     /// Receives states from the board.
     pub reports: watch::Receiver<Reports>,
     /// Requests to read the manifests again; `None` without manifest files.
@@ -125,9 +125,9 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     match verb {
         "keep" => {
             connected = pid.map(|pid| desk.processes.enter(name, pid));
-            wish(desk, name, Wish::Run).await;
+            wish(desk, name, UnitRequest::Run).await;
         }
-        "stop" => wish(desk, name, Wish::Stop).await,
+        "stop" => wish(desk, name, UnitRequest::Stop).await,
         "reload" => return reload(desk, name, &mut write).await,
         "look" => {
             let state = desk.reports.borrow().state_of(name, hash);
@@ -148,7 +148,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         tokio::select! {
             changed = reports.changed() => if changed.is_err() { return Ok(()) },
             line = lines.next_line() => match line? {
-                Some(line) if line == "stop" => wish(desk, name, Wish::Stop).await,
+                Some(line) if line == "stop" => wish(desk, name, UnitRequest::Stop).await,
                 Some(_) => {}
                 None => return Ok(()),
             },
@@ -156,7 +156,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     }
 }
 
-async fn wish(desk: &Desk, name: &str, wish: Wish) {
+async fn wish(desk: &Desk, name: &str, wish: UnitRequest) {
     // The board only exits together with everything else.
     let _ = desk.wishes.send((name.to_owned(), wish)).await;
 }

@@ -82,7 +82,7 @@ struct Bench {
     node: Arc<Node>,
     sources: mpsc::Sender<DesiredSet>,
     table: mpsc::Receiver<DesiredSet>,
-    wishes: mpsc::Sender<(String, Wish)>,
+    wishes: mpsc::Sender<(String, UnitRequest)>,
     changes: watch::Sender<()>,
     reports: watch::Receiver<Reports>,
     stop: CancellationToken,
@@ -118,7 +118,7 @@ impl Bench {
         self.desired().await
     }
 
-    async fn wish(&mut self, name: &str, wish: Wish) -> Vec<String> {
+    async fn wish(&mut self, name: &str, wish: UnitRequest) -> Vec<String> {
         self.wishes.send((name.to_owned(), wish)).await.unwrap();
         self.desired().await
     }
@@ -178,7 +178,7 @@ async fn a_stopped_pod_is_withheld_until_it_is_to_run_again_also_over_a_restart(
     bench.manifests(&["etcd", "web"]).await;
     bench.see("web", Some(true));
     bench.until("web", |state| matches!(state, PodState::Ready(_))).await;
-    assert_eq!(bench.wish("web", Wish::Stop).await, ["etcd"]);
+    assert_eq!(bench.wish("web", UnitRequest::Stop).await, ["etcd"]);
     bench.until("web", |state| matches!(state, PodState::Stopping { .. })).await;
     bench.see("web", None);
     bench.until("web", |state| *state == PodState::Stopped).await;
@@ -189,10 +189,10 @@ async fn a_stopped_pod_is_withheld_until_it_is_to_run_again_also_over_a_restart(
     let mut bench = Bench::new(&node);
     assert_eq!(bench.manifests(&["etcd", "web"]).await, ["etcd"]);
     assert_eq!(bench.calls(), ["start static-pod@etcd.service"]);
-    assert_eq!(bench.wish("web", Wish::Run).await, ["etcd", "web"]);
+    assert_eq!(bench.wish("web", UnitRequest::Run).await, ["etcd", "web"]);
 
     // A manifest that was removed and restored is new.
-    assert_eq!(bench.wish("web", Wish::Stop).await, ["etcd"]);
+    assert_eq!(bench.wish("web", UnitRequest::Stop).await, ["etcd"]);
     assert_eq!(bench.manifests(&["etcd"]).await, ["etcd"]);
     bench.calls();
     assert_eq!(bench.manifests(&["etcd", "web"]).await, ["etcd", "web"]);

@@ -29,7 +29,7 @@ pub fn kinds(spec: &KubeletSpec) -> Vec<SourceKind> {
 }
 
 /// Faults of manifest files, and states of static pods if they have units.
-type Told = (watch::Receiver<Vec<ManifestFault>>, Option<watch::Receiver<Reports>>);
+type SourceReports = (watch::Receiver<Vec<ManifestFault>>, Option<watch::Receiver<Reports>>);
 
 /// Starts the sources of static pods: files and URL → units → mirrors → table.
 pub fn start(
@@ -39,7 +39,7 @@ pub fn start(
     desired: &mpsc::Sender<DesiredSet>,
     statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
     stop: CancellationToken,
-) -> Result<Told, Error> {
+) -> Result<SourceReports, Error> {
     let (faults, told) = watch::channel(Vec::new());
     let statics_of: BTreeSet<SourceKind> = kinds(spec).into_iter().filter(|kind| *kind != SourceKind::Api).collect();
     if statics_of.is_empty() {

@@ -1,12 +1,13 @@
 //! One control of the benchmark: what it examines and how it is checked.
 
 use super::test::Test;
+use crate::core::model::spec::Component;
 
 /// Groups of files on a node that controls examine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Files {
     /// The manifest of a component.
-    Manifest(&'static str),
+    Manifest(Component),
     /// The CNI configurations (`paths.cni_conf`).
     Cni,
     /// etcd's data directory, as configured.
@@ -39,7 +40,7 @@ pub(super) enum Check {
     /// The files belong to a user other than root.
     NotRoot(Files),
     /// A flag of a component.
-    Flag(&'static str, &'static str, Test),
+    Flag(Component, &'static str, Test),
     /// A flag of the kubelet, or the field of its configuration at this pointer.
     Kubelet(&'static str, &'static str, Test),
 }

@@ -1,15 +1,15 @@
 //! Sections 1 to 3: control plane and etcd.
 
 use super::super::hardening::CIPHER_SUITES;
-use super::super::static_pods::{CONTROL_PLANE, ETCD};
 use super::control::Check::{Flag, Mode, NotRoot, Root};
 use super::control::Files::{Admins, Cni, EtcdData, Kubeconfig, Manifest, Pki, PkiCertificates, PkiKeys};
 use super::control::{Control, control, stated};
 use super::test::Test::{Among, AtLeast, Has, HasNot, Is, IsOrUnset, NotZero, Set, Unset};
+use crate::core::model::spec::Component;
 
-const API: &str = CONTROL_PLANE[0];
-const MANAGER: &str = CONTROL_PLANE[1];
-const SCHEDULER: &str = CONTROL_PLANE[2];
+const API: Component = Component::ApiServer;
+const MANAGER: Component = Component::ControllerManager;
+const SCHEDULER: Component = Component::Scheduler;
 
 pub(super) const CONTROLS: &[Control] = &[
     control("1.1.1", "API server manifest: mode at most 600", Mode(Manifest(API), 0o600)),
@@ -18,8 +18,8 @@ pub(super) const CONTROLS: &[Control] = &[
     control("1.1.4", "controller manager manifest: owner root", Root(Manifest(MANAGER))),
     control("1.1.5", "scheduler manifest: mode at most 600", Mode(Manifest(SCHEDULER), 0o600)),
     control("1.1.6", "scheduler manifest: owner root", Root(Manifest(SCHEDULER))),
-    control("1.1.7", "etcd manifest: mode at most 600", Mode(Manifest(ETCD), 0o600)),
-    control("1.1.8", "etcd manifest: owner root", Root(Manifest(ETCD))),
+    control("1.1.7", "etcd manifest: mode at most 600", Mode(Manifest(Component::Etcd), 0o600)),
+    control("1.1.8", "etcd manifest: owner root", Root(Manifest(Component::Etcd))),
     control("1.1.9", "CNI configuration: mode at most 600", Mode(Cni, 0o600)),
     control("1.1.10", "CNI configuration: owner root", Root(Cni)),
     control("1.1.11", "etcd data: mode at most 700", Mode(EtcdData, 0o700)),
@@ -140,12 +140,16 @@ pub(super) const CONTROLS: &[Control] = &[
         "scheduler: listens on the loopback address",
         Flag(SCHEDULER, "bind-address", IsOrUnset("127.0.0.1")),
     ),
-    control("2.1", "etcd: a certificate", Flag(ETCD, "cert-file", Set)),
-    control("2.2", "etcd: client certificates are required", Flag(ETCD, "client-cert-auth", Is("true"))),
-    control("2.3", "etcd: no self-signed client certificates", Flag(ETCD, "auto-tls", IsOrUnset("false"))),
-    control("2.4", "etcd: peer certificate", Flag(ETCD, "peer-cert-file", Set)),
-    control("2.5", "etcd: peer certificates are required", Flag(ETCD, "peer-client-cert-auth", Is("true"))),
-    control("2.6", "etcd: no self-signed peer certificates", Flag(ETCD, "peer-auto-tls", IsOrUnset("false"))),
-    control("2.7", "etcd: a separate CA", Flag(ETCD, "trusted-ca-file", Set)),
+    control("2.1", "etcd: a certificate", Flag(Component::Etcd, "cert-file", Set)),
+    control("2.2", "etcd: client certificates are required", Flag(Component::Etcd, "client-cert-auth", Is("true"))),
+    control("2.3", "etcd: no self-signed client certificates", Flag(Component::Etcd, "auto-tls", IsOrUnset("false"))),
+    control("2.4", "etcd: peer certificate", Flag(Component::Etcd, "peer-cert-file", Set)),
+    control("2.5", "etcd: peer certificates are required", Flag(Component::Etcd, "peer-client-cert-auth", Is("true"))),
+    control(
+        "2.6",
+        "etcd: no self-signed peer certificates",
+        Flag(Component::Etcd, "peer-auto-tls", IsOrUnset("false")),
+    ),
+    control("2.7", "etcd: a separate CA", Flag(Component::Etcd, "trusted-ca-file", Set)),
     control("3.2.1", "audit policy", Flag(API, "audit-policy-file", Set)),
 ];

@@ -9,6 +9,7 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+use crate::core::model::spec::Component;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -46,7 +47,7 @@ pub struct Observed {
     /// The system declares the units of the node (`node.units = "declared"`).
     pub declared_units: bool,
     /// The flags (without dashes) that the components of its control plane run with; missing ones have no entry.
-    pub flags: BTreeMap<&'static str, BTreeMap<String, String>>,
+    pub flags: BTreeMap<Component, BTreeMap<String, String>>,
     /// The KubeletConfiguration on its disk.
     pub kubelet: Value,
     /// The flags of the kubelet's unit; they override its configuration file.
@@ -144,7 +145,7 @@ impl Check {
             Self::Root(files) => judge_files(observed, files, |facts| (facts.user, facts.group) == (0, 0), owner),
             Self::NotRoot(files) => judge_files(observed, files, |facts| facts.user != 0 && facts.group != 0, owner),
             Self::Flag(component, flag, test) => {
-                let value = observed.flags.get(component)?.get(flag).map(String::as_str);
+                let value = observed.flags.get(&component)?.get(flag).map(String::as_str);
                 Some(test.judge(&format!("--{flag}"), value))
             }
             Self::Kubelet(flag, pointer, test) => {

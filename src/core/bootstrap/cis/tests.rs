@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::cluster::{HostDefaults, Layers, derive_spec};
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD, arguments};
+use crate::core::bootstrap::static_pods::arguments;
 use crate::core::bootstrap::{Facts, phases};
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
     let mut layers = Layers::defaults();
@@ -20,7 +20,7 @@ fn node(settings: &[(&str, &str)]) -> Observed {
     let spec = spec(settings);
     let facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
     let mut observed = Observed { control_plane: true, ..Observed::default() };
-    for component in std::iter::once(ETCD).chain(CONTROL_PLANE) {
+    for component in Component::REQUIRED {
         let flags = arguments(component, &spec, &facts).unwrap();
         let split = |flag: &String| flag.strip_prefix("--").unwrap().split_once('=').map(|(a, b)| (a.into(), b.into()));
         observed.flags.insert(component, flags.iter().filter_map(split).collect());
@@ -64,7 +64,7 @@ fn spoil(observed: &mut Observed, check: Check) {
         Check::Root(files) => drop(observed.files.insert(files, vec![("/f".into(), owned(1000))])),
         Check::NotRoot(files) => drop(observed.files.insert(files, vec![("/f".into(), owned(0))])),
         Check::Flag(component, flag, test) => {
-            put(observed.flags.get_mut(component).unwrap(), flag, test.counterexample());
+            put(observed.flags.get_mut(&component).unwrap(), flag, test.counterexample());
         }
         Check::Kubelet(flag, pointer, test) => match test.counterexample() {
             Some(value) => put(&mut observed.kubelet_flags, flag, Some(value)),

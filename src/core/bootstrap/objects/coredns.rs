@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::roles::{cluster_role, cluster_role_binding, rule, service_account};
-use super::{CONTROL_PLANE_LABEL, Component, ObjectsSpec};
+use super::{Addon, CONTROL_PLANE_LABEL, ObjectsSpec};
 use crate::core::model::json::put;
 
 /// Its objects; none if the user provides another DNS.
 pub(super) fn render_coredns(spec: &ObjectsSpec) -> Vec<Value> {
-    let Some(component) = &spec.coredns else { return Vec::new() };
+    let Some(addon) = &spec.coredns else { return Vec::new() };
     vec![
         json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
@@ -32,7 +32,7 @@ pub(super) fn render_coredns(spec: &ObjectsSpec) -> Vec<Value> {
             "data": { "Corefile": render_corefile(&spec.dns_domain) },
         }),
         render_service(spec),
-        render_deployment(component),
+        render_deployment(addon),
     ]
 }
 
@@ -91,14 +91,14 @@ fn render_service(spec: &ObjectsSpec) -> Value {
     })
 }
 
-fn render_deployment(component: &Component) -> Value {
+fn render_deployment(addon: &Addon) -> Value {
     let labels = json!({ "k8s-app": "kube-dns" });
-    let mut container = render_container(component);
+    let mut container = render_container(addon);
     let mut volumes = vec![json!({
         "name": "config-volume",
         "configMap": { "name": "coredns", "items": [{ "key": "Corefile", "path": "Corefile" }] },
     })];
-    if let Some(binary) = &component.host_binary {
+    if let Some(binary) = &addon.host_binary {
         put(&mut container, &["command"], json!(["/coredns"]));
         if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
             mounts.push(json!({ "name": "program", "mountPath": "/coredns", "readOnly": true }));
@@ -140,10 +140,10 @@ fn render_deployment(component: &Component) -> Value {
     })
 }
 
-fn render_container(component: &Component) -> Value {
+fn render_container(addon: &Addon) -> Value {
     json!({
         "name": "coredns",
-        "image": component.image,
+        "image": addon.image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["-conf", "/etc/coredns/Corefile"],
         "resources": { "limits": { "memory": "170Mi" }, "requests": { "cpu": "100m", "memory": "70Mi" } },

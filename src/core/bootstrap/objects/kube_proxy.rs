@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::rbac::{BOOTSTRAP_GROUP, render_config_map_reader};
 use super::roles::{cluster_role_binding, group, service_account};
 use super::yaml::{merge, render_yaml};
-use super::{Component, ObjectsSpec, join_subnets};
-use crate::core::bootstrap::components::VERSION_ANNOTATION;
+use super::{Addon, ObjectsSpec, join_subnets};
+use crate::core::bootstrap::pod_parts::VERSION_ANNOTATION;
 use crate::core::model::json::put;
 
 /// Without protocol names nft prints numbers; a restarted kube-proxy then does not recognize its own rules and removes
@@ -17,10 +17,7 @@ const IN_CONTAINER: &str = "/var/lib/kube-proxy";
 
 /// Its objects; none if kube-proxy is disabled.
 pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
-    let component = match &spec.kube_proxy {
-        None => return Vec::new(),
-        Some(component) => component,
-    };
+    let Some(addon) = &spec.kube_proxy else { return Vec::new() };
     let mut objects = vec![
         json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
@@ -29,7 +26,7 @@ pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
         cluster_role_binding("kubeadm:node-proxier", "system:node-proxier", service_account("kube-proxy")),
     ];
     objects.extend(render_configuration(spec, &format!("{IN_CONTAINER}/kubeconfig.conf")));
-    objects.push(render_daemon_set(component, &spec.kubernetes_version));
+    objects.push(render_daemon_set(addon, &spec.kubernetes_version));
     objects
 }
 
@@ -85,7 +82,7 @@ fn tools_of_host(program: &str) -> (&'static [&'static str], &'static str) {
     }
 }
 
-fn render_daemon_set(component: &Component, version: &str) -> Value {
+fn render_daemon_set(addon: &Addon, version: &str) -> Value {
     let mut program = "/usr/local/bin/kube-proxy";
     let mut mounts = vec![
         json!({ "mountPath": IN_CONTAINER, "name": "kube-proxy" }),
@@ -100,7 +97,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
         "name": "NODE_NAME",
         "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } },
     })];
-    if let Some(binary) = &component.host_binary {
+    if let Some(binary) = &addon.host_binary {
         // Outside of the folders mounted from the host.
         program = "/kube-proxy";
         mounts.push(json!({ "mountPath": program, "name": "program", "readOnly": true }));
@@ -117,7 +114,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
         volumes.push(json!({ "name": "lib-modules", "hostPath": { "path": "/lib/modules" } }));
     }
     let mut template_metadata = json!({ "labels": { "k8s-app": "kube-proxy" } });
-    if component.host_binary.is_some() {
+    if addon.host_binary.is_some() {
         // A new version at the same path must create a new pod.
         put(&mut template_metadata, &["annotations"], json!({ VERSION_ANNOTATION: version }));
     }
@@ -137,7 +134,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
                     "tolerations": [{ "operator": "Exists" }],
                     "containers": [{
                         "name": "kube-proxy",
-                        "image": component.image,
+                        "image": addon.image,
                         "imagePullPolicy": "IfNotPresent",
                         "command": [
                             program,

@@ -27,7 +27,7 @@ pub use kubelet_authority::{KUBELET_AUTHORITY, render_kubelet_authority};
 pub use labels::plan_labels;
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
 pub use rbac::{BOOTSTRAP_GROUP, SERVING_APPROVER, render_revoked_rbac};
-pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
+pub use spec::{Addon, ObjectsSpec, join_subnets, nth_address};
 pub use yaml::{merge, render_yaml};
 
 /// Everything except tokens and `cluster-info`, ordered so that each object comes after what it refers to.

@@ -39,7 +39,7 @@ pub struct ObjectsSpec {
     /// `cgroupDriver` of the kubelets: `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
     /// CoreDNS; `None` if the user provides another DNS.
-    pub coredns: Option<Component>,
+    pub coredns: Option<Addon>,
     /// Merged into the `KubeletConfiguration` of all nodes as a JSON merge patch; null changes nothing.
     pub kubelet_configuration: Value,
     /// kube-proxy's mode, `nftables` unless set.
@@ -51,12 +51,12 @@ pub struct ObjectsSpec {
     /// Merged into the `KubeProxyConfiguration` in the same way.
     pub kube_proxy_configuration: Value,
     /// kube-proxy; `None` when the user's network replaces it.
-    pub kube_proxy: Option<Component>,
+    pub kube_proxy: Option<Addon>,
 }
 
 /// Source of an add-on's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
+pub struct Addon {
     /// Image of the container; with `host_binary` an empty one.
     pub image: String,
     /// A static program on the nodes, mounted read-only into the container and run instead of the image's.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 
 fn spec() -> ObjectsSpec {
-    let image = |name: &str| Component { image: format!("registry.k8s.io/{name}"), host_binary: None };
+    let image = |name: &str| Addon { image: format!("registry.k8s.io/{name}"), host_binary: None };
     ObjectsSpec {
         cluster_name: "kubernetes".into(),
         kubernetes_version: "v1.36.3".into(),
@@ -49,7 +49,7 @@ fn cluster_info_holds_the_address_and_the_ca() {
 
 #[test]
 fn host_programs_are_mounted_over_an_image_without_bytes() {
-    let host = Component { image: "roost.local/host:1".into(), host_binary: Some("/opt/bin/program".into()) };
+    let host = Addon { image: "roost.local/host:1".into(), host_binary: Some("/opt/bin/program".into()) };
     let spec = ObjectsSpec { coredns: Some(host.clone()), kube_proxy: Some(host), ..spec() };
     for object in render_objects(&spec) {
         if let Some(pod) = object.pointer("/spec/template/spec") {
@@ -77,7 +77,7 @@ fn kube_proxy_from_a_program_of_the_host_calls_the_tools_of_the_host() {
         ("/usr/local/bin/kube-proxy", "/usr", "/usr/sbin:/usr/bin"),
         ("/nix/store/x-kubernetes/bin/kube-proxy", "/nix", "/run/current-system/sw/bin"),
     ] {
-        let host = Component { image: "scratch".to_owned(), host_binary: Some(program.to_owned()) };
+        let host = Addon { image: "scratch".to_owned(), host_binary: Some(program.to_owned()) };
         let objects = render_objects(&ObjectsSpec { kube_proxy: Some(host), ..spec() });
         let pod = &objects.iter().find(|o| o["kind"] == "DaemonSet").unwrap()["spec"]["template"]["spec"];
         let container = &pod["containers"][0];

@@ -10,7 +10,7 @@ use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usag
 use super::super::step::{FileStep, PkiStep};
 use super::super::{Facts, PhaseError, Step};
 use super::kubeconfigs;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 
 /// The PKI folder and everything in it.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -23,7 +23,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     // On a control plane that already runs, the kubelets' CA is created by phase `kubelet-serving-ca`, in step with the
     // other control planes.
     let may_be_made = |wanted: &Authority| {
-        wanted.files != serving || facts.kubelet_serving().is_some() || !facts.has_component("kube-apiserver")
+        wanted.files != serving || facts.kubelet_serving().is_some() || !facts.has_component(Component::ApiServer)
     };
     steps.extend(authorities(spec).into_iter().filter(may_be_made).map(|one| Step::Pki(PkiStep::MakeAuthority(one))));
     // Whoever holds the CA's key elsewhere brings along what it signs.

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::super::services::{self, place};
-use super::super::static_pods::{self, CONTROL_PLANE, ETCD};
+use super::super::static_pods;
 use super::super::step::{Condition, Content, FileStep, UnitStep};
 use super::super::{Facts, PhaseError, Step, api_files};
 use crate::core::model::Secret;
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ComponentSource, ControlPlaneMode, Spec};
 
 /// Time for a service to become ready: four minutes, as in kubeadm.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -20,7 +20,7 @@ pub fn plan_etcd(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
             .map_err(|error| PhaseError::Invalid(format!("{error}; copy the client certificate of your etcd there")))?;
         return Ok(Vec::new());
     }
-    plan_as_set(ETCD, spec, facts)
+    plan_as_set(Component::Etcd, spec, facts)
 }
 
 /// API server, controller manager and scheduler.
@@ -30,7 +30,7 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
         steps.push(wait_for_etcd());
     }
     let mut all: Vec<Step> = Vec::new();
-    for component in CONTROL_PLANE {
+    for component in Component::CONTROL_PLANE {
         all.extend(plan_as_set(component, spec, facts)?);
     }
     all.extend(plan_cloud(spec, facts)?);
@@ -45,15 +45,15 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
 /// The cloud controller manager, in the same form as the others; no steps if none is configured.
 pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.runs_cloud_controller() {
-        return plan_as_set(CLOUD_CONTROLLER_MANAGER, spec, facts);
+        return plan_as_set(Component::CloudControllerManager, spec, facts);
     }
-    let path = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
+    let path = spec.node.paths.manifest(Component::CloudControllerManager);
     let mut steps = Vec::new();
-    if facts.pods.contains(CLOUD_CONTROLLER_MANAGER) {
+    if facts.pods.contains(&Component::CloudControllerManager) {
         steps.push(Step::File(FileStep::Remove { path }));
     }
-    if facts.services.contains(CLOUD_CONTROLLER_MANAGER) {
-        let unit = services::unit(CLOUD_CONTROLLER_MANAGER);
+    if facts.services.contains(&Component::CloudControllerManager) {
+        let unit = services::unit(Component::CloudControllerManager);
         let path = spec.node.paths.units.join(&unit);
         steps.extend([Step::Unit(UnitStep::Stop { unit }), Step::Unit(UnitStep::Remove { path })]);
     }
@@ -61,7 +61,7 @@ pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 }
 
 /// The component in the configured form; no steps while it exists in the other form, since it must never run twice.
-fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+fn plan_as_set(component: Component, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if place(component, spec, facts) != spec.cluster.mode {
         let (is, wanted, to) = match spec.cluster.mode {
             ControlPlaneMode::Systemd => ("a static pod", "systemd", "systemd"),
@@ -77,16 +77,16 @@ fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>,
 
 /// A component as a static pod or as a service.
 pub fn plan_component(
-    component: &str,
+    component: Component,
     spec: &Spec,
     facts: &Facts,
     mode: ControlPlaneMode,
 ) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
-    if component == ETCD {
+    if component == Component::Etcd {
         steps.push(Step::File(FileStep::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 }));
     }
-    if component == CONTROL_PLANE[0] {
+    if component == Component::ApiServer {
         steps.extend(plan_api_files(spec, facts)?);
     }
     match mode {
@@ -105,19 +105,18 @@ pub fn plan_api_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseErr
     Ok(policy.map(write).into_iter().collect())
 }
 
-fn manifest(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let folder = spec.node.paths.manifests();
+fn manifest(component: Component, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let manifest =
         static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
     // Extra flags may contain a secret, so the content is not printed.
     let content = Content::Secret(Secret::new(manifest));
     Ok(vec![
-        Step::File(FileStep::EnsureDir { path: folder.clone(), mode: 0o700 }),
-        Step::File(FileStep::Write { path: folder.join(format!("{component}.yaml")), mode: 0o600, content }),
+        Step::File(FileStep::EnsureDir { path: spec.node.paths.manifests(), mode: 0o700 }),
+        Step::File(FileStep::Write { path: spec.node.paths.manifest(component), mode: 0o600, content }),
     ])
 }
 
-fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+fn service(component: Component, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let service = render(component, spec, facts)?;
     let users = spec.node.paths.units.join(services::USERS);
     let unit = services::unit(component);
@@ -127,9 +126,9 @@ fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Pha
         Step::Unit(UnitStep::Start { unit: services::USERS.to_owned(), configured_by: vec![users] }),
     ];
     // A pod may outlive its manifest for a while; two instances must never share ports or data.
-    let condition = Condition::PodGone { component: component.to_owned() };
+    let condition = Condition::PodGone { component };
     steps.push(Step::WaitFor { condition, within: PATIENCE });
-    if component == ETCD {
+    if component == Component::Etcd {
         let user = services::user(component);
         let own = |path| Step::File(FileStep::OwnTree { path, user: user.clone() });
         steps.extend(services::etcd_folders(spec).into_iter().map(own));
@@ -140,7 +139,7 @@ fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Pha
     Ok(steps)
 }
 
-fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<services::Service, PhaseError> {
+fn render(component: Component, spec: &Spec, facts: &Facts) -> Result<services::Service, PhaseError> {
     if !matches!(spec.cluster.source, ComponentSource::Host { .. }) {
         return Err(PhaseError::Invalid(services::NEEDS_PROGRAMS.to_owned()));
     }
@@ -148,26 +147,26 @@ fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<services::Servi
 }
 
 /// etcd is only started: a new member is ready once it has all data, which a later phase waits for.
-fn start(component: &str, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
+fn start(component: Component, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
     let unit = services::unit(component);
     let configured_by = std::iter::once(spec.node.paths.units.join(&unit)).chain(reads).collect();
     match component {
-        ETCD => Step::Unit(UnitStep::Launch { unit, configured_by }),
+        Component::Etcd => Step::Unit(UnitStep::Launch { unit, configured_by }),
         _ => Step::Unit(UnitStep::Start { unit, configured_by }),
     }
 }
 
 /// Waits until a started etcd is ready.
 pub fn wait_for_etcd() -> Step {
-    Step::WaitFor { condition: Condition::UnitActive { unit: services::unit(ETCD) }, within: PATIENCE }
+    Step::WaitFor { condition: Condition::UnitActive { unit: services::unit(Component::Etcd) }, within: PATIENCE }
 }
 
 /// The current manifest with the current client certificate and nothing else from the settings: those are applied by
 /// `apply`, which can roll back.
-fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
-    let (present, digest) = (facts.manifests.get(component)?, facts.client_digests.get(component)?);
+fn reload(component: Component, spec: &Spec, facts: &Facts) -> Option<Step> {
+    let (present, digest) = (facts.manifests.get(&component)?, facts.client_digests.get(&component)?);
     let renewed = static_pods::with_client_certificate(present, digest)?;
-    let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
+    let path = spec.node.paths.manifest(component);
     Some(Step::File(FileStep::Write { path, mode: 0o600, content: Content::Secret(Secret::new(renewed)) }))
 }
 
@@ -175,19 +174,21 @@ fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
 /// services have copies and are restarted one after another.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps: Vec<Step> = Vec::new();
-    for component in services::ALL {
-        let is_there = facts.pods.contains(component) || facts.services.contains(component);
-        let no_etcd = component == ETCD && spec.cluster.external_etcd.is_some();
-        if no_etcd || (component == CLOUD_CONTROLLER_MANAGER && !(is_there && spec.cluster.runs_cloud_controller())) {
+    for component in Component::ALL {
+        let is_there = facts.has_component(component);
+        let no_etcd = component == Component::Etcd && spec.cluster.external_etcd.is_some();
+        if no_etcd
+            || (component == Component::CloudControllerManager && !(is_there && spec.cluster.runs_cloud_controller()))
+        {
             continue;
         }
         match place(component, spec, facts) {
             ControlPlaneMode::StaticPods => steps.extend(reload(component, spec, facts)),
             ControlPlaneMode::Systemd => {
                 steps.push(start(component, spec, render(component, spec, facts)?.reads));
-                if component == ETCD {
+                if component == Component::Etcd {
                     steps.push(wait_for_etcd());
-                } else if component == CONTROL_PLANE[0] {
+                } else if component == Component::ApiServer {
                     steps.extend(super::ready::plan_api(spec, facts)?);
                 }
             }

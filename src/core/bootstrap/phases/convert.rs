@@ -7,13 +7,12 @@
 use std::time::Duration;
 
 use super::super::services::{self, etcd_folders};
-use super::super::static_pods::{CONTROL_PLANE, ETCD};
 use super::super::step::{Condition, FileStep, UnitStep};
 use super::super::units::KUBELET;
 use super::super::{Facts, PhaseError, Step};
 use super::control_plane::{plan_component, wait_for_etcd};
 use super::ready;
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Spec};
 
 /// Time for a static pod to start, and for the kubelet to answer.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -31,14 +30,14 @@ pub fn etcd_to_service(spec: &Spec, facts: &Facts) -> Plan {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    let mut steps = without_pod(CONTROL_PLANE[0], spec);
-    steps.extend(to_service(ETCD, spec, facts)?);
+    let mut steps = without_pod(Component::ApiServer, spec);
+    steps.extend(to_service(Component::Etcd, spec, facts)?);
     Ok(steps)
 }
 
 /// The API server as a service.
 pub fn api_to_service(spec: &Spec, facts: &Facts) -> Plan {
-    to_service(CONTROL_PLANE[0], spec, facts)
+    to_service(Component::ApiServer, spec, facts)
 }
 
 /// Controller manager, scheduler and the cloud controller manager as services.
@@ -50,9 +49,9 @@ pub fn controllers_to_service(spec: &Spec, facts: &Facts) -> Plan {
     Ok(steps)
 }
 
-fn controllers(spec: &Spec) -> Vec<&'static str> {
-    let cloud = spec.cluster.runs_cloud_controller().then_some(CLOUD_CONTROLLER_MANAGER);
-    [CONTROL_PLANE[1], CONTROL_PLANE[2]].into_iter().chain(cloud).collect()
+fn controllers(spec: &Spec) -> Vec<Component> {
+    let cloud = spec.cluster.runs_cloud_controller().then_some(Component::CloudControllerManager);
+    [Component::ControllerManager, Component::Scheduler].into_iter().chain(cloud).collect()
 }
 
 /// etcd as a static pod.
@@ -60,14 +59,14 @@ pub fn etcd_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    let mut steps = without_service(CONTROL_PLANE[0], spec);
-    steps.extend(to_pod(ETCD, spec, facts)?);
+    let mut steps = without_service(Component::ApiServer, spec);
+    steps.extend(to_pod(Component::Etcd, spec, facts)?);
     Ok(steps)
 }
 
 /// The API server as a static pod.
 pub fn api_to_pod(spec: &Spec, facts: &Facts) -> Plan {
-    to_pod(CONTROL_PLANE[0], spec, facts)
+    to_pod(Component::ApiServer, spec, facts)
 }
 
 /// Controller manager, scheduler and the cloud controller manager as static pods.
@@ -85,7 +84,7 @@ pub fn plan_no_users(spec: &Spec, _facts: &Facts) -> Plan {
     Ok(vec![Step::Unit(UnitStep::Stop { unit: services::USERS.to_owned() }), Step::Unit(UnitStep::Remove { path })])
 }
 
-fn to_service(component: &str, spec: &Spec, facts: &Facts) -> Plan {
+fn to_service(component: Component, spec: &Spec, facts: &Facts) -> Plan {
     let mut steps = without_pod(component, spec);
     for step in plan_component(component, spec, facts, ControlPlaneMode::Systemd)? {
         if !steps.contains(&step) {
@@ -93,35 +92,35 @@ fn to_service(component: &str, spec: &Spec, facts: &Facts) -> Plan {
         }
     }
     match component {
-        ETCD => steps.push(wait_for_etcd()),
-        "kube-apiserver" => steps.extend(ready::plan_api(spec, facts)?),
+        Component::Etcd => steps.push(wait_for_etcd()),
+        Component::ApiServer => steps.extend(ready::plan_api(spec, facts)?),
         _ => {}
     }
     Ok(steps)
 }
 
-fn to_pod(component: &str, spec: &Spec, facts: &Facts) -> Plan {
+fn to_pod(component: Component, spec: &Spec, facts: &Facts) -> Plan {
     let mut steps = without_service(component, spec);
-    if component == ETCD {
+    if component == Component::Etcd {
         let root = |path| Step::File(FileStep::OwnTree { path, user: "root".to_owned() });
         steps.extend(etcd_folders(spec).into_iter().map(root));
     }
     steps.extend(plan_component(component, spec, facts, ControlPlaneMode::StaticPods)?);
-    let condition = Condition::PodRuns { component: component.to_owned() };
+    let condition = Condition::PodRuns { component };
     steps.push(Step::WaitFor { condition, within: PATIENCE });
-    if component == "kube-apiserver" {
+    if component == Component::ApiServer {
         steps.extend(ready::plan_api(spec, facts)?);
     }
     Ok(steps)
 }
 
-fn without_pod(component: &str, spec: &Spec) -> Vec<Step> {
-    let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
-    let condition = Condition::PodGone { component: component.to_owned() };
+fn without_pod(component: Component, spec: &Spec) -> Vec<Step> {
+    let path = spec.node.paths.manifest(component);
+    let condition = Condition::PodGone { component };
     vec![Step::File(FileStep::Remove { path }), Step::WaitFor { condition, within: PATIENCE }]
 }
 
-fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
+fn without_service(component: Component, spec: &Spec) -> Vec<Step> {
     let unit = services::unit(component);
     let path = spec.node.paths.units.join(&unit);
     vec![Step::Unit(UnitStep::Stop { unit }), Step::Unit(UnitStep::Remove { path })]
@@ -129,12 +128,12 @@ fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
 
 /// Stops every service, dependents first.
 pub fn stop_services() -> Vec<Step> {
-    let components = services::ALL.iter().rev().map(|component| services::unit(component));
+    let components = Component::ALL.into_iter().rev().map(services::unit);
     components.chain([services::USERS.to_owned()]).map(|unit| Step::Unit(UnitStep::Stop { unit })).collect()
 }
 
 /// Removes the unit files of all services.
 pub fn remove_services(spec: &Spec) -> Vec<Step> {
-    let units = services::ALL.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
+    let units = Component::ALL.into_iter().map(services::unit).chain([services::USERS.to_owned()]);
     units.map(|unit| Step::Unit(UnitStep::Remove { path: spec.node.paths.units.join(unit) })).collect()
 }

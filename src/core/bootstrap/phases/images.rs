@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use super::super::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
+use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::step::{Condition, ImageOrigin, UnitStep};
 use super::super::{Facts, PhaseError, Step};
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Spec};
+use crate::core::model::spec::{Component, ComponentSource, Spec};
 
 const RUNTIME_UNIT: &str = "containerd.service";
 
 /// The runtime and every image of this node's control plane.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let mut components: Vec<&str> = CONTROL_PLANE.to_vec();
-    if spec.cluster.external_etcd.is_none() {
-        components.push(ETCD);
-    }
-    if spec.cluster.runs_cloud_controller() {
-        components.push(CLOUD_CONTROLLER_MANAGER);
-    }
-    plan_some(spec, facts, &components)
+    let etcd = spec.cluster.external_etcd.is_none().then_some(Component::Etcd);
+    let cloud = spec.cluster.runs_cloud_controller().then_some(Component::CloudControllerManager);
+    let components = Component::CONTROL_PLANE.into_iter().chain(etcd).chain(cloud).map(Component::name);
+    plan_some(spec, facts, &components.collect::<Vec<_>>())
 }
 
 /// The runtime and the images that every node needs.

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::super::objects::{
-    Component, ObjectsSpec, render_addons, render_cluster_info, render_kubelet_authority, render_objects,
+    Addon, ObjectsSpec, render_addons, render_cluster_info, render_kubelet_authority, render_objects,
     render_revoked_rbac, render_settings,
 };
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::step::ObjectStep;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::json::{at, put};
-use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
+use crate::core::model::spec::{Component, ComponentSource, ProxyMode, Spec};
 
 /// RBAC, configuration ConfigMaps and add-ons of a new cluster.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -20,7 +20,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 /// Applies the objects, then deletes the ones that they replace in an existing cluster.
 fn as_steps(objects: Vec<Value>, facts: &Facts) -> Vec<Step> {
     let apply = objects.into_iter().map(|object| Step::Object(ObjectStep::Apply { object, create_only: false }));
-    let revoked = if facts.has_component("kube-apiserver") { render_revoked_rbac() } else { Vec::new() };
+    let revoked = if facts.has_component(Component::ApiServer) { render_revoked_rbac() } else { Vec::new() };
     apply.chain(revoked.into_iter().map(|object| Step::Object(ObjectStep::Delete { object }))).collect()
 }
 
@@ -63,9 +63,9 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
     let text = |path: &std::path::Path| path.display().to_string();
     let component = |name: &str| match &cluster.source {
         ComponentSource::Host { programs } if programs.contains_key(name) => {
-            Component { image: SCRATCH_IMAGE.to_owned(), host_binary: programs.get(name).map(|path| text(path)) }
+            Addon { image: SCRATCH_IMAGE.to_owned(), host_binary: programs.get(name).map(|path| text(path)) }
         }
-        _ => Component { image: cluster.image(name).to_owned(), host_binary: None },
+        _ => Addon { image: cluster.image(name).to_owned(), host_binary: None },
     };
     let repository = cluster.image("kube-apiserver").rsplit_once('/').map_or("registry.k8s.io", |(before, _)| before);
     let cgroup_driver = cluster.kubelet.get("cgroupDriver").and_then(|value| value.as_str()).unwrap_or("systemd");

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::super::step::{Condition, ObjectStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::ca_files;
-use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::spec::{Component, Endpoint, Spec};
 
 /// Time for a first start: four minutes, as in kubeadm.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -31,7 +31,7 @@ pub fn plan_mark(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 /// as well, some seconds later. If the size of subnets is set by flag, this is left to the controller manager.
 pub fn plan_mark_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan_mark(spec, facts)?;
-    let flags = spec.cluster.extra_args.get("kube-controller-manager");
+    let flags = spec.cluster.extra_args.get(Component::ControllerManager.name());
     let sized = flags.is_some_and(|flags| flags.keys().any(|name| name.contains("cidr")));
     if spec.cluster.network.builtin && !spec.cluster.pod_subnets.is_empty() && !sized {
         let subnets = spec.cluster.pod_subnets.iter().map(|subnet| first_subnet(*subnet)).collect();

@@ -1,11 +1,10 @@
 //! The phases of `reset`: restores a node to its state before `init` or `join`.
 
-use super::super::static_pods::CONTROL_PLANE;
 use super::super::step::{FileStep, UnitStep};
 use super::super::{Facts, PhaseError, Step};
 use super::super::{hardening, kubeconfig, services, units};
 use super::convert;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::core::shutdown::SIGNAL_POLICY;
 use crate::core::static_units::{RUN_DIR, unit_of};
 
@@ -24,8 +23,8 @@ const KUBECONFIGS: [&str; 8] = [
 /// Stops the API server while etcd is available, so that it removes its address from the cluster's endpoints and exits
 /// quickly.
 pub fn plan_api(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let api = CONTROL_PLANE[0];
-    Ok([unit_of(api), services::unit(api)].map(|unit| Step::Unit(UnitStep::Stop { unit })).into())
+    let api = Component::ApiServer;
+    Ok([unit_of(api.name()), services::unit(api)].map(|unit| Step::Unit(UnitStep::Stop { unit })).into())
 }
 
 /// Stops the units that would restart pods.

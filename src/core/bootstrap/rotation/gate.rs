@@ -1,7 +1,7 @@
 //! Whether a stage of a CA rotation may begin on this control plane, from what all nodes report; if not, which nodes it
 //! waits for.
 
-use super::nodes::{KubeletTrust, Stage, Told};
+use super::nodes::{KubeletTrust, ReportedStage, Stage};
 use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
 
 /// Another control plane of the cluster.
@@ -10,7 +10,7 @@ pub struct ControlPlane {
     /// Name of its Node.
     pub name: String,
     /// The stage it reports in its annotation; `None` if it takes no part in a rotation.
-    pub told: Option<Told>,
+    pub told: Option<ReportedStage>,
 }
 
 /// Why a stage may not begin.
@@ -63,9 +63,9 @@ pub enum Refusal {
 
 /// How a stage is carried out on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum StageSource {
     /// With the CAs that exist on this node, or that it creates.
-    Go,
+    Own,
     /// With the next CAs that another control plane created; their digest.
     Receive(String),
 }
@@ -86,13 +86,13 @@ pub fn next_stage(standing: Standing) -> Stage {
 
 /// Whether and how the stage may be carried out on this control plane. `others` are the other control planes,
 /// `kubelets` the kubelets of all nodes.
-pub fn way(
+pub fn source_of_stage(
     stage: Stage,
     own: &Rotation,
-    own_told: Option<&Told>,
+    own_report: Option<&ReportedStage>,
     others: &[ControlPlane],
     kubelets: &[(String, Option<KubeletTrust>)],
-) -> Result<Way, Refusal> {
+) -> Result<StageSource, Refusal> {
     let standing = own.standing()?;
     if let Some(cert) = own.external().first() {
         return Err(Refusal::External(cert.display().to_string()));
@@ -104,7 +104,7 @@ pub fn way(
             match standing {
                 Standing::Settled | Standing::Begun => return Err(Refusal::First(Stage::Prepared.command())),
                 Standing::Finished => return Err(Refusal::Past(Stage::Finished.command())),
-                Standing::Prepared if own_told.is_none_or(|told| told.digest != digest) => {
+                Standing::Prepared if own_report.is_none_or(|told| told.digest != digest) => {
                     return Err(Refusal::First(Stage::Prepared.command()));
                 }
                 Standing::Prepared | Standing::Switched => {}
@@ -115,15 +115,15 @@ pub fn way(
             let trusting =
                 |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.trusts.contains(&id));
             let behind = kubelets.iter().filter(|(_, trust)| !trusting(trust)).map(|(name, _)| name.as_str());
-            list(behind).map_or(Ok(Way::Go), |names| Err(Refusal::Untrusting(names)))
+            list(behind).map_or(Ok(StageSource::Own), |names| Err(Refusal::Untrusting(names)))
         }
         Stage::Finished => {
             match standing {
                 Standing::Begun | Standing::Prepared => return Err(Refusal::First(Stage::Switched.command())),
-                Standing::Settled if own_told.is_none_or(|told| told.digest != digest) => {
+                Standing::Settled if own_report.is_none_or(|told| told.digest != digest) => {
                     return Err(Refusal::First(Stage::Prepared.command()));
                 }
-                Standing::Switched if own_told.is_none_or(|told| told.stage < Stage::Switched) => {
+                Standing::Switched if own_report.is_none_or(|told| told.stage < Stage::Switched) => {
                     return Err(Refusal::First(Stage::Switched.command()));
                 }
                 Standing::Settled | Standing::Switched | Standing::Finished => {}
@@ -135,12 +135,12 @@ pub fn way(
             let new =
                 |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.is_signed_by(&id, &serving));
             let behind = kubelets.iter().filter(|(_, trust)| !new(trust)).map(|(name, _)| name.as_str());
-            list(behind).map_or(Ok(Way::Go), |names| Err(Refusal::SignedByFormer(names)))
+            list(behind).map_or(Ok(StageSource::Own), |names| Err(Refusal::SignedByFormer(names)))
         }
     }
 }
 
-fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPlane]) -> Result<Way, Refusal> {
+fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPlane]) -> Result<StageSource, Refusal> {
     if standing > Standing::Prepared {
         return Err(Refusal::Past(Stage::Finished.command()));
     }
@@ -151,25 +151,25 @@ fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPl
         list(those.map(|(other, _)| other.name.as_str()))
     };
     if standing == Standing::Prepared {
-        return at(false).map_or(Ok(Way::Go), |nodes| Err(Refusal::Other { nodes }));
+        return at(false).map_or(Ok(StageSource::Own), |nodes| Err(Refusal::Other { nodes }));
     }
     if let Some(nodes) = at(true) {
         // The others rotate to the CAs that this node already uses: they are still finishing that rotation.
         let stage = Stage::Finished.command();
-        return if own.has_next() { Ok(Way::Go) } else { Err(Refusal::Behind { stage, nodes }) };
+        return if own.has_next() { Ok(StageSource::Own) } else { Err(Refusal::Behind { stage, nodes }) };
     }
     let mut made: Vec<&str> = unfinished().map(|(_, told)| told.digest.as_str()).collect();
     made.dedup();
     match made.as_slice() {
-        [] => Ok(Way::Go),
+        [] => Ok(StageSource::Own),
         // CAs that were created here but never announced are discarded.
-        [digest] => Ok(Way::Receive((*digest).to_owned())),
+        [digest] => Ok(StageSource::Receive((*digest).to_owned())),
         _ => Err(Refusal::Other { nodes: at(false).unwrap_or_default() }),
     }
 }
 
 fn all_at_least(stage: Stage, digest: &str, others: &[ControlPlane]) -> Result<(), Refusal> {
-    let there = |told: &Told| told.digest == digest && told.stage >= stage;
+    let there = |told: &ReportedStage| told.digest == digest && told.stage >= stage;
     let behind = others.iter().filter(|other| !other.told.as_ref().is_some_and(there)).map(|other| other.name.as_str());
     match list(behind) {
         None => Ok(()),

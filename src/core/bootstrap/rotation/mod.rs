@@ -8,8 +8,8 @@ mod nodes;
 
 use std::path::{Path, PathBuf};
 
-pub use gate::{ControlPlane, Refusal, Way, next_stage, way};
-pub use nodes::{KUBELET_ANNOTATION, KubeletTrust, ROTATION_ANNOTATION, Stage, Told, is_control_plane};
+pub use gate::{ControlPlane, Refusal, StageSource, next_stage, source_of_stage};
+pub use nodes::{KUBELET_ANNOTATION, KubeletTrust, ROTATION_ANNOTATION, ReportedStage, Stage, is_control_plane};
 
 use super::discovery::CaPin;
 use super::pki::KeyPairFiles;

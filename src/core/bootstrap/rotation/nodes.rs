@@ -49,20 +49,20 @@ impl Stage {
 
 /// The report of a control plane: its stage, and to which CAs it rotates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct ReportedStage {
     /// The last stage it has finished.
     pub stage: Stage,
     /// Digest of the next CAs (see `Rotation::digest`).
     pub digest: String,
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for ReportedStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.stage.as_str(), self.digest)
     }
 }
 
-impl FromStr for Told {
+impl FromStr for ReportedStage {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -73,7 +73,7 @@ impl FromStr for Told {
     }
 }
 
-impl Told {
+impl ReportedStage {
     /// Parses the annotation of a Node; `None` if it has none.
     pub fn of(node: &Value) -> Option<Self> {
         at(node, &["metadata", "annotations", ROTATION_ANNOTATION]).as_str()?.parse().ok()

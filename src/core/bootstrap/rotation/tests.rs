@@ -89,31 +89,31 @@ fn bundles_are_split_and_their_keys_named() {
     assert_eq!((split(""), ids("")), (Vec::new(), Vec::new()));
 }
 
-fn told(stage: Stage, digest: &str) -> Option<Told> {
-    Some(Told { stage, digest: digest.to_owned() })
+fn told(stage: Stage, digest: &str) -> Option<ReportedStage> {
+    Some(ReportedStage { stage, digest: digest.to_owned() })
 }
 
-fn other(told: Option<Told>) -> Vec<ControlPlane> {
+fn other(told: Option<ReportedStage>) -> Vec<ControlPlane> {
     vec![ControlPlane { name: "n2".to_owned(), told }]
 }
 
 #[test]
 fn authorities_are_made_once_and_received_by_the_others() {
     let settled = of(&[authority("F", None, None)]);
-    let go = |own: &Rotation, others: &[ControlPlane]| way(Stage::Prepared, own, None, others, &[]);
-    assert_eq!(go(&settled, &other(None)), Ok(Way::Go));
-    assert_eq!(go(&settled, &other(told(Stage::Finished, "older"))), Ok(Way::Go));
-    assert_eq!(go(&settled, &other(told(Stage::Prepared, "d"))), Ok(Way::Receive("d".to_owned())));
+    let go = |own: &Rotation, others: &[ControlPlane]| source_of_stage(Stage::Prepared, own, None, others, &[]);
+    assert_eq!(go(&settled, &other(None)), Ok(StageSource::Own));
+    assert_eq!(go(&settled, &other(told(Stage::Finished, "older"))), Ok(StageSource::Own));
+    assert_eq!(go(&settled, &other(told(Stage::Prepared, "d"))), Ok(StageSource::Receive("d".to_owned())));
     // The other node is still finishing the rotation that introduced this node's CAs.
     let lagging = go(&settled, &other(told(Stage::Switched, &settled.digest())));
     assert!(matches!(lagging, Err(Refusal::Behind { stage: "finish", .. })), "{lagging:?}");
     // Interrupted: continues with its own CAs, unless they were never announced and the others have moved on.
     let begun = of(&[authority("F", None, Some("N"))]);
-    assert_eq!(go(&begun, &other(None)), Ok(Way::Go));
-    assert_eq!(go(&begun, &other(told(Stage::Prepared, &begun.digest()))), Ok(Way::Go));
-    assert_eq!(go(&begun, &other(told(Stage::Prepared, "d"))), Ok(Way::Receive("d".to_owned())));
+    assert_eq!(go(&begun, &other(None)), Ok(StageSource::Own));
+    assert_eq!(go(&begun, &other(told(Stage::Prepared, &begun.digest()))), Ok(StageSource::Own));
+    assert_eq!(go(&begun, &other(told(Stage::Prepared, "d"))), Ok(StageSource::Receive("d".to_owned())));
     let prepared = of(&[authority("F\nN", Some("F"), Some("N"))]);
-    assert_eq!(go(&prepared, &other(told(Stage::Prepared, &prepared.digest()))), Ok(Way::Go));
+    assert_eq!(go(&prepared, &other(told(Stage::Prepared, &prepared.digest()))), Ok(StageSource::Own));
     assert!(matches!(go(&prepared, &other(told(Stage::Prepared, "d"))), Err(Refusal::Other { .. })));
     let switched = of(&[authority("N\nF", Some("F"), Some("N"))]);
     assert_eq!(go(&switched, &[]), Err(Refusal::Past("finish")));
@@ -139,12 +139,12 @@ fn nothing_is_switched_before_everybody_trusts_nor_finished_before_nobody_needs_
         vec![("w1".to_owned(), Some(trust))]
     };
     let believes = kubelet(&[&former, &next], &former);
-    let go = |stage, own: &Rotation, own_told: Stage, others: Option<Told>, kubelets: &[_]| {
-        way(stage, own, told(own_told, &digest).as_ref(), &other(others), kubelets)
+    let go = |stage, own: &Rotation, own_report: Stage, others: Option<ReportedStage>, kubelets: &[_]| {
+        source_of_stage(stage, own, told(own_report, &digest).as_ref(), &other(others), kubelets)
     };
     let switch = |others, kubelets: &[_]| go(Stage::Switched, &prepared, Stage::Prepared, others, kubelets);
-    assert_eq!(switch(told(Stage::Prepared, &digest), &believes), Ok(Way::Go));
-    assert_eq!(switch(told(Stage::Switched, &digest), &believes), Ok(Way::Go));
+    assert_eq!(switch(told(Stage::Prepared, &digest), &believes), Ok(StageSource::Own));
+    assert_eq!(switch(told(Stage::Switched, &digest), &believes), Ok(StageSource::Own));
     for behind in [None, told(Stage::Prepared, "other")] {
         assert!(matches!(switch(behind, &believes), Err(Refusal::Behind { stage: "prepare", .. })));
     }
@@ -153,14 +153,14 @@ fn nothing_is_switched_before_everybody_trusts_nor_finished_before_nobody_needs_
         assert_eq!(refused, Err(Refusal::Untrusting("w1".to_owned())));
     }
     // The restart of its own components may not have finished.
-    let untold = way(Stage::Switched, &prepared, None, &[], &believes);
+    let untold = source_of_stage(Stage::Switched, &prepared, None, &[], &believes);
     assert_eq!(untold, Err(Refusal::First("prepare")));
 
     let renewed = kubelet(&[&next, &former], &next);
     let finish =
-        |own: &Rotation, own_told, others, kubelets: &[_]| go(Stage::Finished, own, own_told, others, kubelets);
-    assert_eq!(finish(&switched, Stage::Switched, told(Stage::Switched, &digest), &renewed), Ok(Way::Go));
-    assert_eq!(finish(&switched, Stage::Switched, told(Stage::Finished, &digest), &renewed), Ok(Way::Go));
+        |own: &Rotation, own_report, others, kubelets: &[_]| go(Stage::Finished, own, own_report, others, kubelets);
+    assert_eq!(finish(&switched, Stage::Switched, told(Stage::Switched, &digest), &renewed), Ok(StageSource::Own));
+    assert_eq!(finish(&switched, Stage::Switched, told(Stage::Finished, &digest), &renewed), Ok(StageSource::Own));
     let behind = finish(&switched, Stage::Switched, told(Stage::Prepared, &digest), &renewed);
     assert!(matches!(behind, Err(Refusal::Behind { stage: "switch", .. })), "{behind:?}");
     assert_eq!(finish(&prepared, Stage::Prepared, None, &renewed), Err(Refusal::First("switch")));
@@ -174,16 +174,16 @@ fn nothing_is_switched_before_everybody_trusts_nor_finished_before_nobody_needs_
     // Finished, and repeated.
     let done = of(&[authority(n, None, None)]);
     assert_eq!(done.digest(), digest);
-    assert_eq!(finish(&done, Stage::Finished, told(Stage::Finished, &digest), &renewed), Ok(Way::Go));
-    let never = way(Stage::Finished, &done, None, &[], &renewed);
+    assert_eq!(finish(&done, Stage::Finished, told(Stage::Finished, &digest), &renewed), Ok(StageSource::Own));
+    let never = source_of_stage(Stage::Finished, &done, None, &[], &renewed);
     assert_eq!(never, Err(Refusal::First("prepare")));
 }
 
 #[test]
 fn what_nodes_tell_reads_back() {
-    let said = Told { stage: Stage::Switched, digest: "ab".to_owned() };
+    let said = ReportedStage { stage: Stage::Switched, digest: "ab".to_owned() };
     assert_eq!(said.to_string().parse(), Ok(said.clone()));
-    assert!("switched".parse::<Told>().is_err() && "gone ab".parse::<Told>().is_err());
+    assert!("switched".parse::<ReportedStage>().is_err() && "gone ab".parse::<ReportedStage>().is_err());
     let trust = KubeletTrust { trusts: vec!["a".to_owned()], client: Some("a".to_owned()), serving: None };
     let node = serde_json::json!({
         "metadata": {
@@ -194,6 +194,6 @@ fn what_nodes_tell_reads_back() {
             },
         },
     });
-    assert_eq!((Told::of(&node), KubeletTrust::of(&node)), (Some(said), Some(trust)));
+    assert_eq!((ReportedStage::of(&node), KubeletTrust::of(&node)), (Some(said), Some(trust)));
     assert!(is_control_plane(&node) && !is_control_plane(&serde_json::json!({})));
 }

@@ -1,5 +1,6 @@
 //! Conditions that become true by themselves.
 
+use crate::core::model::spec::Component;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -47,13 +48,13 @@ pub enum Condition {
     },
     /// No static pod of this component runs.
     PodGone {
-        /// Name of the component, which is the name of its manifest.
-        component: String,
+        /// The component, whose name is that of its manifest.
+        component: Component,
     },
     /// A static pod of this component runs.
     PodRuns {
-        /// Name of the component, which is the name of its manifest.
-        component: String,
+        /// The component, whose name is that of its manifest.
+        component: Component,
     },
 }
 

@@ -10,7 +10,7 @@ pub mod plan;
 pub mod running;
 pub mod skew;
 
-pub use moves::{Component, Facts as NodeFacts, Move, PodState, next};
+pub use moves::{Facts as NodeFacts, Move, PodState, Replacement, next};
 pub use observed::{ObservedCluster, ObservedComponent, ObservedMember, ObservedNode, derive_cluster};
 pub use plan::{UpgradePlan, Wanted, derive_plan, render_text};
 pub use skew::Fault;

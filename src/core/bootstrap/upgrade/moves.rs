@@ -3,26 +3,25 @@
 //! The only state are the manifests themselves: the present ones, and copies of those that were replaced. After an
 //! interruption, some of them are replaced already.
 
+use crate::core::model::spec::Component;
 use std::fmt;
-
-use crate::core::bootstrap::static_pods::ETCD;
 
 /// State of the pod of a present manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
     /// It runs as the manifest describes, and is healthy.
-    Well,
+    Healthy,
     /// It is starting, or not healthy yet.
-    NotYet,
+    Pending,
     /// It has failed; the reason.
     Failed(String),
 }
 
-/// One component of the control plane on this node.
+/// The files of one component of this node's control plane, and how it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
-    /// Component name, e.g. `etcd`.
-    pub name: &'static str,
+pub struct Replacement {
+    /// The component whose manifest or unit is replaced.
+    pub component: Component,
     /// The manifest that the settings require.
     pub wanted: String,
     /// The manifest on the node; `None` if there is none.
@@ -33,7 +32,7 @@ pub struct Component {
     pub state: PodState,
 }
 
-impl Component {
+impl Replacement {
     fn is_wanted(&self) -> bool {
         self.present.as_ref() == Some(&self.wanted)
     }
@@ -43,11 +42,11 @@ impl Component {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The components in dependency order: etcd first.
-    pub components: Vec<Component>,
+    pub components: Vec<Replacement>,
     /// This run has taken a snapshot of etcd, or none is wanted.
     pub snapshot: bool,
     /// A component did not become healthy: everything is being rolled back.
-    pub returning: bool,
+    pub rolling_back: bool,
 }
 
 impl Facts {
@@ -63,30 +62,30 @@ pub enum Move {
     /// Take a snapshot of etcd, before anything is changed.
     Snapshot,
     /// Keep a copy of the present manifest.
-    Keep(&'static str),
+    Keep(Component),
     /// Write the target manifest.
-    Write(&'static str),
+    Write(Component),
     /// Wait for the component's pod, then observe again.
-    Wait(&'static str),
+    Wait(Component),
     /// Stop the upgrade and roll back.
-    TurnBack {
+    RollBack {
         /// The component that does not become healthy.
-        component: &'static str,
+        component: Component,
         /// The reason it failed, or that it timed out.
         why: String,
     },
     /// Restore the kept copy.
-    Restore(&'static str),
+    Restore(Component),
     /// Remove the copies, which are no longer needed.
     Forget,
     /// Finished: every component runs its target manifest and is healthy.
     Done,
     /// Finished: all components are rolled back.
-    Returned,
+    RolledBack,
     /// Give up: neither the upgrade nor the rollback succeeds.
     Stuck {
         /// The component that does not become healthy.
-        component: &'static str,
+        component: Component,
         /// The reason it failed, or that it timed out.
         why: String,
     },
@@ -99,11 +98,11 @@ impl fmt::Display for Move {
             Self::Keep(component) => write!(f, "keep a copy of the manifest of {component}"),
             Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is healthy"),
             Self::Wait(component) => write!(f, "wait until {component} is healthy"),
-            Self::TurnBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
+            Self::RollBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
             Self::Restore(component) => write!(f, "restore the previous manifest of {component}"),
             Self::Forget => f.write_str("remove the copies of the previous manifests"),
             Self::Done => f.write_str("done"),
-            Self::Returned => f.write_str("all components are rolled back"),
+            Self::RolledBack => f.write_str("all components are rolled back"),
             Self::Stuck { component, why } => write!(f, "{component} is unhealthy: {why}"),
         }
     }
@@ -111,18 +110,18 @@ impl fmt::Display for Move {
 
 /// Derives the next move. It is total: every state of a node has one.
 pub fn next(facts: &Facts) -> Move {
-    if facts.returning { back(facts) } else { forth(facts) }
+    if facts.rolling_back { back(facts) } else { forth(facts) }
 }
 
 fn forth(facts: &Facts) -> Move {
     let under_way = facts.is_under_way();
     for component in &facts.components {
-        let name = component.name;
+        let name = component.component;
         if component.is_wanted() {
             match &component.state {
-                PodState::Well => continue,
-                PodState::NotYet => return Move::Wait(name),
-                PodState::Failed(why) if under_way => return Move::TurnBack { component: name, why: why.clone() },
+                PodState::Healthy => continue,
+                PodState::Pending => return Move::Wait(name),
+                PodState::Failed(why) if under_way => return Move::RollBack { component: name, why: why.clone() },
                 PodState::Failed(why) => return Move::Stuck { component: name, why: why.clone() },
             }
         }
@@ -143,19 +142,20 @@ fn back(facts: &Facts) -> Move {
     // Controllers first: they may be older than the API server, never newer.
     for component in facts.components.iter().rev() {
         // An etcd that became healthy with its new version stays: an older one may be unable to read its data.
-        let stays = component.name == ETCD && component.is_wanted() && component.state == PodState::Well;
+        let stays =
+            component.component == Component::Etcd && component.is_wanted() && component.state == PodState::Healthy;
         if component.kept.is_some() && component.kept != component.present && !stays {
-            return Move::Restore(component.name);
+            return Move::Restore(component.component);
         }
     }
     for component in &facts.components {
         match &component.state {
-            PodState::Well => {}
-            PodState::NotYet => return Move::Wait(component.name),
-            PodState::Failed(why) => return Move::Stuck { component: component.name, why: why.clone() },
+            PodState::Healthy => {}
+            PodState::Pending => return Move::Wait(component.component),
+            PodState::Failed(why) => return Move::Stuck { component: component.component, why: why.clone() },
         }
     }
-    if facts.is_under_way() { Move::Forget } else { Move::Returned }
+    if facts.is_under_way() { Move::Forget } else { Move::RolledBack }
 }
 
 /// All moves, assuming that every component becomes healthy: the plan of a dry run.
@@ -164,7 +164,7 @@ pub fn foresee(facts: &Facts) -> Vec<Move> {
     let mut moves = Vec::new();
     loop {
         let coming = next(&facts);
-        if matches!(coming, Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. }) {
+        if matches!(coming, Move::Done | Move::RolledBack | Move::Stuck { .. } | Move::RollBack { .. }) {
             return moves;
         }
         facts.assume(&coming);
@@ -174,12 +174,11 @@ pub fn foresee(facts: &Facts) -> Vec<Move> {
 
 impl Facts {
     fn assume(&mut self, done: &Move) {
-        let names = |component: &Component, name: &str| component.name == name;
         match done {
             Move::Snapshot => self.snapshot = true,
             Move::Forget => self.components.iter_mut().for_each(|component| component.kept = None),
             Move::Keep(name) | Move::Write(name) | Move::Wait(name) | Move::Restore(name) => {
-                let Some(component) = self.components.iter_mut().find(|component| names(component, name)) else {
+                let Some(component) = self.components.iter_mut().find(|found| found.component == *name) else {
                     return;
                 };
                 match done {
@@ -189,10 +188,10 @@ impl Facts {
                     _ => {}
                 }
                 if !matches!(done, Move::Keep(_)) {
-                    component.state = PodState::Well;
+                    component.state = PodState::Healthy;
                 }
             }
-            Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. } => {}
+            Move::Done | Move::RolledBack | Move::Stuck { .. } | Move::RollBack { .. } => {}
         }
     }
 }
@@ -201,33 +200,33 @@ impl Facts {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 4] = [ETCD, "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    const ALL: [Component; 4] = Component::REQUIRED;
 
     /// A node whose pods become healthy one observation after their manifest changed, except a broken one.
     struct World {
         facts: Facts,
-        broken: Option<&'static str>,
+        broken: Option<Component>,
         said: Vec<Move>,
     }
 
     impl World {
-        fn new(changed: &[&str], broken: Option<&'static str>) -> Self {
-            let component = |name: &&'static str| Component {
-                name,
-                wanted: if changed.contains(name) { "new".to_owned() } else { "old".to_owned() },
+        fn new(changed: &[Component], broken: Option<Component>) -> Self {
+            let component = |component: Component| Replacement {
+                component,
+                wanted: if changed.contains(&component) { "new".to_owned() } else { "old".to_owned() },
                 present: Some("old".to_owned()),
                 kept: None,
-                state: PodState::Well,
+                state: PodState::Healthy,
             };
-            let components = NAMES.iter().map(component).collect();
-            Self { facts: Facts { components, snapshot: false, returning: false }, broken, said: Vec::new() }
+            let components = ALL.into_iter().map(component).collect();
+            Self { facts: Facts { components, snapshot: false, rolling_back: false }, broken, said: Vec::new() }
         }
 
         fn look(&mut self) {
             for component in &mut self.facts.components {
-                let broken = self.broken == Some(component.name) && component.present.as_deref() == Some("new");
-                if component.state == PodState::NotYet {
-                    component.state = if broken { PodState::Failed("it ends".to_owned()) } else { PodState::Well };
+                let broken = self.broken == Some(component.component) && component.present.as_deref() == Some("new");
+                if component.state == PodState::Pending {
+                    component.state = if broken { PodState::Failed("it ends".to_owned()) } else { PodState::Healthy };
                 }
             }
         }
@@ -237,14 +236,15 @@ mod tests {
             let coming = next(&self.facts);
             self.said.push(coming.clone());
             match &coming {
-                Move::Done | Move::Returned | Move::Stuck { .. } => return None,
-                Move::TurnBack { .. } => self.facts.returning = true,
+                Move::Done | Move::RolledBack | Move::Stuck { .. } => return None,
+                Move::RollBack { .. } => self.facts.rolling_back = true,
                 Move::Wait(_) => self.look(),
                 other => self.facts.assume(other),
             }
             if let Move::Write(name) | Move::Restore(name) = &coming {
-                let component = self.facts.components.iter_mut().find(|component| component.name == *name).unwrap();
-                component.state = PodState::NotYet;
+                let component =
+                    self.facts.components.iter_mut().find(|component| component.component == *name).unwrap();
+                component.state = PodState::Pending;
             }
             Some(coming)
         }
@@ -258,7 +258,7 @@ mod tests {
         /// A new process, which knows only what it observes on the node.
         fn forget_all_but_the_node(&mut self) {
             self.facts.snapshot = false;
-            self.facts.returning = false;
+            self.facts.rolling_back = false;
         }
 
         fn manifests(&self) -> Vec<&str> {
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn one_component_after_another_and_a_snapshot_before_all() {
-        let mut world = World::new(&NAMES[1..], None);
+        let mut world = World::new(&ALL[1..], None);
         let foreseen = foresee(&world.facts);
         world.run();
         let told: Vec<String> = foreseen.iter().map(ToString::to_string).collect();
@@ -284,8 +284,8 @@ mod tests {
 
     #[test]
     fn cut_short_anywhere_it_comes_to_the_wanted_set_or_back_to_the_former() {
-        for broken in [None, Some(NAMES[0]), Some(NAMES[1]), Some(NAMES[2]), Some(NAMES[3])] {
-            let changed: &[&str] = if broken == Some(ETCD) { &NAMES } else { &NAMES[1..] };
+        for broken in [None, Some(ALL[0]), Some(ALL[1]), Some(ALL[2]), Some(ALL[3])] {
+            let changed: &[Component] = if broken == Some(Component::Etcd) { &ALL } else { &ALL[1..] };
             let mut whole = World::new(changed, broken);
             whole.run();
             for cut in 0..=whole.said.len() {
@@ -296,7 +296,7 @@ mod tests {
                 let place = format!("{broken:?} cut after {cut}: {:#?}", world.said);
                 let end = world.said.last();
                 if broken.is_some() {
-                    assert_eq!((world.manifests(), end), (vec!["old"; 4], Some(&Move::Returned)), "{place}");
+                    assert_eq!((world.manifests(), end), (vec!["old"; 4], Some(&Move::RolledBack)), "{place}");
                 } else {
                     assert_eq!((&world.manifests()[1..], end), (&["new"; 3][..], Some(&Move::Done)), "{place}");
                 }
@@ -310,9 +310,9 @@ mod tests {
 
     #[test]
     fn an_etcd_that_came_up_stays_when_something_else_does_not() {
-        let mut world = World::new(&NAMES, Some("kube-scheduler"));
+        let mut world = World::new(&ALL, Some(Component::Scheduler));
         world.run();
-        assert_eq!(world.said.last(), Some(&Move::Returned));
+        assert_eq!(world.said.last(), Some(&Move::RolledBack));
         assert_eq!(world.manifests(), ["new", "old", "old", "old"]);
     }
 
@@ -321,13 +321,13 @@ mod tests {
         let mut world = World::new(&[], None);
         world.facts.components[1].state = PodState::Failed("it ends".to_owned());
         world.run();
-        assert_eq!(world.said, [Move::Stuck { component: "kube-apiserver", why: "it ends".to_owned() }]);
+        assert_eq!(world.said, [Move::Stuck { component: Component::ApiServer, why: "it ends".to_owned() }]);
     }
 
     #[test]
     fn a_third_version_after_a_cut_still_returns_to_the_first() {
-        let mut world = World::new(&NAMES[1..], Some("kube-controller-manager"));
-        while world.manifests()[1] != "new" || world.facts.components[1].state != PodState::Well {
+        let mut world = World::new(&ALL[1..], Some(Component::ControllerManager));
+        while world.manifests()[1] != "new" || world.facts.components[1].state != PodState::Healthy {
             world.advance();
         }
         world.forget_all_but_the_node();

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::observed::{ObservedCluster, ObservedComponent, ObservedNode};
 use super::skew::{Fault, find_faults};
-use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
+use crate::core::bootstrap::static_pods::SCRATCH_IMAGE;
 use crate::core::model::Version;
+use crate::core::model::spec::Component;
 
 /// The target of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl UpgradePlan {
 
 /// Derives the work that remains, as seen from node `here`.
 pub fn derive_plan(cluster: ObservedCluster, wanted: &Wanted, here: &str) -> UpgradePlan {
-    let etcd_image = wanted.images.get(ETCD).filter(|_| wanted.own_etcd);
+    let etcd_image = wanted.images.get(Component::Etcd.name()).filter(|_| wanted.own_etcd);
     let wanted_etcd = etcd_image.and_then(|image| Version::of_image(image));
     let faults = find_faults(&cluster, wanted.version, wanted_etcd, wanted.known);
     let mut work = Vec::new();
@@ -137,7 +138,8 @@ fn change(component: &str, seen: &ObservedComponent, wanted: &Wanted) -> Option<
 }
 
 fn changes_of(node: &ObservedNode, wanted: &Wanted) -> Vec<Change> {
-    let names = wanted.own_etcd.then_some(ETCD).into_iter().chain(CONTROL_PLANE);
+    let names =
+        wanted.own_etcd.then_some(Component::Etcd).into_iter().chain(Component::CONTROL_PLANE).map(Component::name);
     let mut changes: Vec<Change> = names.filter_map(|name| change(name, node.components.get(name)?, wanted)).collect();
     // The program itself comes with the package; this changes its configuration and restarts it.
     if let Some(kubelet) =
@@ -169,7 +171,7 @@ pub fn render_text(plan: &UpgradePlan) -> String {
     let mut lines = vec![row(["NODE", "KUBELET", "API SERVER", "CONTROLLERS", "SCHEDULER", "KUBE-PROXY", "STATE"])];
     for node in &plan.cluster.nodes {
         let of = |name: &str| node.components.get(name).map_or_else(|| "-".to_owned(), told);
-        let [api, manager, scheduler] = CONTROL_PLANE.map(of);
+        let [api, manager, scheduler] = Component::CONTROL_PLANE.map(Component::name).map(of);
         let state = if node.ready { "Ready" } else { "not Ready" };
         lines.push(row([&node.name, &version(node.kubelet), &api, &manager, &scheduler, &of("kube-proxy"), state]));
     }
@@ -236,7 +238,7 @@ mod tests {
         let mut pods = vec![pod("w1", "kube-proxy", "v1.35.4")];
         for (name, version) in control_planes {
             nodes.push(node(name, "v1.35.4", true));
-            pods.extend(CONTROL_PLANE.map(|component| pod(name, component, version)));
+            pods.extend(Component::CONTROL_PLANE.map(|component| pod(name, component.name(), version)));
             pods.push(pod(name, "etcd", "3.6.8-0"));
         }
         let config =

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::core::bootstrap::static_pods::{PROGRAM_VOLUME, SCRATCH_IMAGE, VERSION_ANNOTATION};
 use crate::core::model::Version;
-use crate::core::model::spec::{ClusterSpec, ComponentSource};
+use crate::core::model::spec::{ClusterSpec, Component, ComponentSource};
 use crate::core::yaml;
 
 /// A component, as its manifest describes it.
@@ -44,18 +44,18 @@ pub fn runs_the_same(one: &str, other: &str) -> bool {
 
 /// Replaces the versions in the settings by those of the running components. `manifests` are the manifests on the node,
 /// by component.
-pub fn keep_running(cluster: &mut ClusterSpec, manifests: &[(&str, String)]) {
+pub fn keep_running(cluster: &mut ClusterSpec, manifests: &[(Component, String)]) {
     for (component, manifest) in manifests {
         let Some(running) = parse_running(manifest) else { continue };
-        if *component == "kube-apiserver"
+        if *component == Component::ApiServer
             && let Some(version) = running.version
         {
             cluster.set_version(&version.to_string());
         }
         if running.image != SCRATCH_IMAGE {
-            cluster.images.insert((*component).to_owned(), running.image);
+            cluster.images.insert(component.to_string(), running.image);
         } else if let (ComponentSource::Host { programs }, Some(program)) = (&mut cluster.source, running.program) {
-            programs.insert((*component).to_owned(), PathBuf::from(program));
+            programs.insert(component.to_string(), PathBuf::from(program));
         }
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::config::cluster::{HostDefaults, Layers, derive_spec};
     use crate::core::bootstrap::Facts;
-    use crate::core::bootstrap::static_pods::{CONTROL_PLANE, render};
+    use crate::core::bootstrap::static_pods::render;
     use crate::core::model::spec::Spec;
 
     fn spec(settings: &[(&str, &str)]) -> Spec {
@@ -77,9 +77,12 @@ mod tests {
         derive_spec(&layers, &host).unwrap()
     }
 
-    fn manifests(spec: &Spec) -> Vec<(&'static str, String)> {
+    fn manifests(spec: &Spec) -> Vec<(Component, String)> {
         let facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
-        CONTROL_PLANE.iter().map(|component| (*component, render(component, spec, &facts).unwrap())).collect()
+        Component::CONTROL_PLANE
+            .into_iter()
+            .map(|component| (component, render(component, spec, &facts).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -95,11 +98,7 @@ mod tests {
 
     #[test]
     fn programs_of_the_host_stay_too_and_their_version_is_told() {
-        let programs = |folder: &str| {
-            ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-                .map(|name| format!("{name}={folder}/{name}"))
-                .join(",")
-        };
+        let programs = |folder: &str| Component::REQUIRED.map(|name| format!("{name}={folder}/{name}")).join(",");
         let host = |version: &str, folder: &str| {
             spec(&[
                 ("cluster.kubernetes_version", version),

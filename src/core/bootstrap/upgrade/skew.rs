@@ -3,9 +3,9 @@
 
 use super::observed::ObservedCluster;
 use crate::core::model::Version;
+use crate::core::model::spec::Component;
 
 /// The components of a control plane that have the cluster's version.
-const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 /// How many minor versions kubelet and kube-proxy may be older than the API server.
 const NODE_LAG: i64 = 3;
 
@@ -163,7 +163,7 @@ pub fn find_faults(
     if (wanted.major, wanted.minor) > (known.major, known.minor) {
         faults.push(Fault::Unknown { wanted, known });
     }
-    for component in CONTROL_PLANE {
+    for component in Component::CONTROL_PLANE.map(Component::name) {
         for (node, seen) in cluster.everywhere(component) {
             let (component, node) = (component.to_owned(), node.to_owned());
             match seen.version {

@@ -1,5 +1,6 @@
 //! Settings that all nodes of a cluster share.
 
+use super::Component;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -176,9 +177,6 @@ impl ProxyMode {
     }
 }
 
-/// Component name of the cloud controller manager, which each cloud provider builds.
-pub const CLOUD_CONTROLLER_MANAGER: &str = "cloud-controller-manager";
-
 /// Port of a node's own balancer (the API server's is 6443).
 pub const BALANCER_PORT: u16 = 6444;
 
@@ -191,9 +189,9 @@ impl ClusterSpec {
     /// True if we run the cloud controller manager: its image or program is configured.
     pub fn runs_cloud_controller(&self) -> bool {
         let program = match &self.source {
-            ComponentSource::Host { programs } => programs.contains_key(CLOUD_CONTROLLER_MANAGER),
+            ComponentSource::Host { programs } => programs.contains_key(Component::CloudControllerManager.name()),
             ComponentSource::Registry | ComponentSource::Archive { .. } => {
-                self.images.contains_key(CLOUD_CONTROLLER_MANAGER)
+                self.images.contains_key(Component::CloudControllerManager.name())
             }
         };
         self.external_cloud && program

@@ -1,13 +1,15 @@
 //! The operator's settings for a cluster and this node, validated and with all defaults.
 
 mod cluster;
+mod component;
 mod endpoint;
 mod node;
 
 pub use cluster::{
-    AuditSpec, BALANCER_PORT, CLOUD_CONTROLLER_MANAGER, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode,
-    ExternalEtcd, ExtraArgs, NetworkSpec, ProxyMode, SnapshotSpec,
+    AuditSpec, BALANCER_PORT, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs,
+    NetworkSpec, ProxyMode, SnapshotSpec,
 };
+pub use component::Component;
 pub use endpoint::{Endpoint, EndpointError};
 pub use node::{NodeSpec, Paths, Programs, Taint};
 

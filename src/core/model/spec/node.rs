@@ -1,5 +1,6 @@
 //! Settings of one node.
 
+use super::Component;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -77,6 +78,11 @@ impl Paths {
     /// The folder of static pod manifests.
     pub fn manifests(&self) -> PathBuf {
         self.kubernetes.join("manifests")
+    }
+
+    /// The static pod manifest of a component.
+    pub fn manifest(&self, component: Component) -> PathBuf {
+        self.manifests().join(format!("{component}.yaml"))
     }
 
     /// A kubeconfig of `/etc/kubernetes`, e.g. `admin.conf`.

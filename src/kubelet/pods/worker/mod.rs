@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::deadlines::Deadlines;
 use self::inbox::{Inbox, Mail};
-use self::observe::{Look, observe_pod};
+use self::observe::{PodQuery, observe_pod};
 use self::rounds::{KILL, Rounds};
 use super::calls::Calls;
 use super::context::{Event, Shared};
@@ -246,7 +246,7 @@ impl Worker {
         let fresh = std::mem::take(&mut self.mail.fresh);
         let ports = &self.shared.ports;
         let spec = self.pod.spec.as_ref();
-        let look = Look {
+        let look = PodQuery {
             runtime: &*ports.runtime,
             files: &*ports.files,
             uid: &self.uid,

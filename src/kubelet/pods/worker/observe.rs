@@ -26,7 +26,7 @@ const LOG_READ: u64 = 16 * 1024;
 const LAG: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 
 /// What to observe, and what is known already.
-pub struct Look<'a> {
+pub struct PodQuery<'a> {
     pub runtime: &'a dyn RuntimeQueries,
     pub files: &'a dyn PodFiles,
     pub uid: &'a PodUid,
@@ -41,7 +41,7 @@ pub struct Look<'a> {
     pub containers: usize,
 }
 
-pub async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
+pub async fn observe_pod(look: &PodQuery<'_>) -> Result<Observed, RuntimeError> {
     let uid = Some(look.uid);
     let (sandboxes, containers) = try_join(look.runtime.list_sandboxes(uid), look.runtime.list_containers(uid)).await?;
     let (sandboxes, containers) = futures::future::join(
@@ -66,7 +66,7 @@ fn gone_is_none<T>(result: Result<T, RuntimeError>) -> Result<Option<T>, Runtime
     }
 }
 
-async fn sandbox(look: &Look<'_>, listed: cri::PodSandbox) -> Result<Option<ObservedSandbox>, RuntimeError> {
+async fn sandbox(look: &PodQuery<'_>, listed: cri::PodSandbox) -> Result<Option<ObservedSandbox>, RuntimeError> {
     let id = SandboxId::from(&listed.id);
     let mut ready = listed.state() == cri::PodSandboxState::SandboxReady;
     let known = look.before.sandboxes.iter().find(|s| s.id == id);
@@ -98,7 +98,7 @@ async fn sandbox(look: &Look<'_>, listed: cri::PodSandbox) -> Result<Option<Obse
     }))
 }
 
-async fn container(look: &Look<'_>, listed: cri::Container) -> Result<Option<ObservedContainer>, RuntimeError> {
+async fn container(look: &PodQuery<'_>, listed: cri::Container) -> Result<Option<ObservedContainer>, RuntimeError> {
     let id = ContainerId::from(&listed.id);
     let state = run_state(listed.state());
     let ended = look.exited.contains(&id);
@@ -161,7 +161,7 @@ fn never_ran(seen: &ObservedContainer) -> bool {
 }
 
 /// The runtime's message, then the container's own (upstream `getTerminationMessage`).
-async fn end_message(look: &Look<'_>, seen: &ObservedContainer, status: &cri::ContainerStatus) -> String {
+async fn end_message(look: &PodQuery<'_>, seen: &ObservedContainer, status: &cri::ContainerStatus) -> String {
     let limit = MESSAGE_MAX_POD.checked_div(look.containers).unwrap_or(MESSAGE_MAX).min(MESSAGE_MAX);
     let path = seen.annotations.get(labels::TERMINATION_MESSAGE_PATH);
     let mount = path.and_then(|path| status.mounts.iter().find(|m| &m.container_path == path));

@@ -5,7 +5,7 @@ use super::etcd;
 use super::kubelets::observe_kubelets;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
-use super::upgrade::{self, Passage, upgrade_control_plane};
+use super::upgrade::{self, ControlPlaneChange, upgrade_control_plane};
 use crate::core::bootstrap::workflow::{
     APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, KUBELET_SERVING_CA,
 };
@@ -15,7 +15,7 @@ use crate::ports::bootstrap::{FileError, ObjectRef, Progress};
 
 /// Why a node does not match its settings.
 #[derive(Debug, thiserror::Error)]
-pub enum SettleError {
+pub enum ApplyError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// A component did not become healthy, or could not be changed.
@@ -27,52 +27,52 @@ pub enum SettleError {
 }
 
 /// Applies the settings of a worker. Returns how many steps were changed (or, in a dry run, would be).
-pub async fn settle_worker(
+pub async fn apply_worker(
     ports: &Ports,
     spec: &Spec,
     dry_run: bool,
     progress: &dyn Progress,
-) -> Result<usize, SettleError> {
+) -> Result<usize, ApplyError> {
     phases(APPLY_WORKER, ports, spec, dry_run, None, progress).await
 }
 
 /// Applies the settings of a control plane, one component after another; with `shared` also cluster-wide objects.
-pub async fn settle_control_plane(
+pub async fn apply_control_plane(
     ports: &Ports,
     spec: &Spec,
-    passage: &Passage<'_>,
+    change: &ControlPlaneChange<'_>,
     shared: bool,
     progress: &dyn Progress,
-) -> Result<usize, SettleError> {
-    around_components(ports, spec, Some(passage), passage.dry_run, shared, progress).await
+) -> Result<usize, ApplyError> {
+    around_components(ports, spec, Some(change), change.dry_run, shared, progress).await
 }
 
 /// All phases of a node except its components, as a dry run.
-pub async fn look_ahead(
+pub async fn dry_run_phases(
     ports: &Ports,
     spec: &Spec,
     control_plane: bool,
     shared: bool,
     progress: &dyn Progress,
-) -> Result<usize, SettleError> {
+) -> Result<usize, ApplyError> {
     if !control_plane {
-        return settle_worker(ports, spec, true, progress).await;
+        return apply_worker(ports, spec, true, progress).await;
     }
     around_components(ports, spec, None, true, shared, progress).await
 }
 
-/// All phases of a control plane in order; its components only if there is a `passage`.
+/// All phases of a control plane in order; its components only if there is a `change`.
 async fn around_components(
     ports: &Ports,
     spec: &Spec,
-    passage: Option<&Passage<'_>>,
+    change: Option<&ControlPlaneChange<'_>>,
     dry_run: bool,
     shared: bool,
     progress: &dyn Progress,
-) -> Result<usize, SettleError> {
+) -> Result<usize, ApplyError> {
     let mut changed = phases(APPLY_FIRST, ports, spec, dry_run, None, progress).await?;
-    if let Some(passage) = passage {
-        changed = changed.saturating_add(upgrade_control_plane(ports, spec, passage, progress).await?);
+    if let Some(change) = change {
+        changed = changed.saturating_add(upgrade_control_plane(ports, spec, change, progress).await?);
     }
     let rest = if dry_run { not_told() } else { APPLY_NODE.to_vec() };
     changed = changed.saturating_add(phases(&rest, ports, spec, dry_run, None, progress).await?);
@@ -104,7 +104,7 @@ async fn phases(
     dry_run: bool,
     dns_replicas: Option<u64>,
     progress: &dyn Progress,
-) -> Result<usize, SettleError> {
+) -> Result<usize, ApplyError> {
     // A member that joined others keeps the flags that it joined with.
     let joins_etcd = etcd::has_joined(ports, spec)?;
     let options = RunOptions { dry_run, joins_etcd, ..RunOptions::default() };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use roost::bootstrap::Ports;
 use roost::bootstrap::etcd::{self, drill, last_drill};
 use roost::core::bootstrap::drill::DrillResult;
+use roost::core::bootstrap::snapshots::ClusterIdentity;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients};
 use roost::fakes::node::FakeNode;
@@ -53,7 +54,7 @@ async fn hold(node: &Arc<FakeNode>, whole: bool, keys: i64) -> Result<DrillResul
     *etcd.keys.lock().unwrap() = keys;
     let ports = Ports { etcd: Arc::new(FakeEtcdClients(etcd)), ..ports_of(node) };
     let result = drill(&ports, &Snapshots { whole }, &spec, None, 4001, &Record::default()).await?;
-    assert_eq!(last_drill(&ports, &spec)?.as_ref(), Some(&result), "the status tells it");
+    assert_eq!(last_drill(&ports, &spec, &ClusterIdentity::default())?.as_ref(), Some(&result), "the status tells it");
     assert_eq!(node.file("/etc/kubernetes/manifests/etcd-drill.yaml"), None, "nothing of it is left");
     Ok(result)
 }

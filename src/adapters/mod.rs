@@ -29,6 +29,7 @@ pub mod sealing;
 pub mod serving;
 pub mod standalone;
 pub mod static_pods;
+pub mod status_probes;
 pub mod systemd;
 pub mod trust;
 pub mod usage;

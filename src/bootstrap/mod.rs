@@ -4,6 +4,7 @@ mod api;
 pub mod apply_settings;
 pub mod certificates;
 pub mod cis;
+mod cluster_identity;
 pub mod commands;
 pub mod discovery;
 mod error;

@@ -1,12 +1,13 @@
 //! The command line of `bootstrap`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
 use super::apply::{ApplyArgs, VerifyArgs};
-use super::args::{OutputFormat, SettingsArgs};
+use super::args::{OutputFormat, SettingsArgs, parse_time};
 use super::etcd::EtcdCommand;
 use super::manifests::ManifestsCommand;
 use super::manual::{CompletionsArgs, ManArgs};
@@ -130,6 +131,9 @@ pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
+    /// Repeat after this time until a signal stops it; the exit code is that of the last look
+    #[arg(short, long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = parse_time)]
+    pub watch: Option<Duration>,
 }
 
 /// Arguments of `bootstrap reset`.

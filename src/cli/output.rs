@@ -70,6 +70,15 @@ pub fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
+/// Clears the terminal before a text that replaces the last one; nothing if standard output is no terminal.
+pub fn clear_terminal() {
+    let mut out = std::io::stdout();
+    if out.is_terminal() {
+        // Move to the top and erase to the end, as watch(1) does.
+        let _ = out.write_all(b"\x1b[H\x1b[2J");
+    }
+}
+
 /// Asks on the terminal; `None` if there is no terminal.
 pub fn ask(question: &str) -> Option<bool> {
     if !std::io::stdin().is_terminal() {
@@ -96,6 +105,39 @@ pub fn complain_of(error: &(dyn std::error::Error + 'static)) {
         cause = next.source();
     }
     complain(&text);
+}
+
+/// True if a command line asks for JSON, also one that is invalid otherwise.
+pub fn asks_for_json(words: impl Iterator<Item = String>) -> bool {
+    let mut value_follows = false;
+    for word in words.skip(1) {
+        match word.as_str() {
+            "--" => return false,
+            "json" if value_follows => return true,
+            "--output=json" | "-ojson" | "-o=json" => return true,
+            word => value_follows = matches!(word, "--output" | "-o"),
+        }
+    }
+    false
+}
+
+/// Prints an error with all its causes as a JSON document to standard output.
+pub fn print_error(error: &(dyn std::error::Error + 'static), exit_code: u8) {
+    print_line(&format!("{:#}", error_document(error, exit_code)));
+}
+
+fn error_document(error: &(dyn std::error::Error + 'static), exit_code: u8) -> Value {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        causes.push(next.to_string());
+        cause = next.source();
+    }
+    let message = error.to_string();
+    let message = message.trim_end();
+    // clap's messages bring the word along.
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    json!({ "error": { "message": message, "causes": causes }, "exitCode": exit_code })
 }
 
 impl Console {
@@ -170,5 +212,27 @@ impl Progress for Console {
                 complain(&format!("{} ({what}, {:.1} s)", state.summary, took.as_secs_f64()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_asks_for_json_gets_its_errors_as_json() {
+        let asks = |line: &str| asks_for_json(line.split(' ').map(str::to_owned));
+        for line in
+            ["bootstrap status --output json", "bootstrap status -o json x", "bootstrap x -ojson", "b --output=json"]
+        {
+            assert!(asks(line), "{line}");
+        }
+        for line in ["bootstrap status", "bootstrap status json", "bootstrap status -o text json", "b x -- -o json"] {
+            assert!(!asks(line), "{line}");
+        }
+        let cause = std::io::Error::other("no route");
+        let error = crate::ports::bootstrap::FileError { verb: "read", path: "/x".into(), source: cause };
+        let expected = json!({ "error": { "message": "read /x", "causes": ["no route"] }, "exitCode": 1 });
+        assert_eq!(error_document(&error, 1), expected);
     }
 }

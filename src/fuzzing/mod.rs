@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     ("key_handover", trust::key_handover),
     ("node_network", network::node_network),
     ("resolv_conf", network::resolv_conf),
+    ("dns_answer", network::dns_answer),
     ("env_file", pods::env_file),
     ("kubelet_config", settings::kubelet_config),
     ("cluster_toml", settings::cluster_toml),

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::input::text;
 use crate::core::admission::NodeFacts;
+use crate::core::bootstrap::dns_query;
 use crate::core::network::claims::judge;
 use crate::core::network::conflist::render_conflist;
 use crate::core::network::masquerade::render_ruleset;
@@ -70,6 +71,16 @@ fn node(line: &str) -> NodeNetwork {
     let (cidrs, addresses) = (list(), list());
     let created = words.next().and_then(|second| Timestamp::from_second(second.parse().ok()?).ok());
     NodeNetwork { created, ..NodeNetwork::parse(name, cidrs, addresses) }
+}
+
+/// An answer of a DNS server: addresses come from records inside the message, and only for the question that was asked.
+pub(super) fn dns_answer(input: &[u8]) {
+    let Some(id) = input.first_chunk().map(|id| u16::from_be_bytes(*id)) else { return };
+    let Ok(addresses) = dns_query::parse(id, input) else { return };
+    // Each takes a name, type, class, lifetime and length, and its data.
+    assert!(!addresses.is_empty() && addresses.len() <= input.len() / 15, "{addresses:?}");
+    assert!(dns_query::parse(id.wrapping_add(1), input).is_err(), "the answer to another question");
+    assert!(dns_query::parse(id, &input[..input.len().min(26)]).is_err(), "less than a record");
 }
 
 /// The node's resolv.conf: the configuration for pods respects glibc's limits, whatever it contains.

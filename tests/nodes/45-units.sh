@@ -91,6 +91,9 @@ unit_acts_on_its_pod() {
 	on "$node" -- systemctl start static-pod@gate
 	on "$node" -- journalctl -u static-pod@gate -o json --output-fields=CONTAINER,NAMESPACE,POD,MESSAGE |
 		jq -es --arg ns "$ns" --arg pod "gate-$node" 'any(.MESSAGE == "the gate is here" and .CONTAINER == "main" and .NAMESPACE == $ns and .POD == $pod)'
+	# They are filed under the pod's unit, and the kubelet's own journal has none of them.
+	on "$node" -- journalctl _SYSTEMD_UNIT=static-pod@gate.service -o cat | matches '^the gate is here$'
+	not eval 'on "$node" -- journalctl -u kubelet -o cat | matches "^the gate is here$"'
 
 	id=$(gate_id "$node")
 	on "$node" -- systemctl restart static-pod@gate

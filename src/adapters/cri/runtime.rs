@@ -10,6 +10,7 @@ use super::connect::Cri;
 use super::errors::gone_is_fine;
 use super::events;
 use super::lost_task::is_lost_task;
+use crate::core::bootstrap::node_status::cni::{RuntimeNetwork, read_runtime_info};
 use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
 use crate::cri;
@@ -22,6 +23,22 @@ impl Cri {
     async fn containers(&self, filter: Option<cri::ContainerFilter>) -> Result<Vec<cri::Container>, RuntimeError> {
         let request = cri::ListContainersRequest { filter };
         Ok(self.call("ListContainers", Some(self.timeout), self.runtime().list_containers(request)).await?.containers)
+    }
+}
+
+impl Cri {
+    /// What the runtime says of its network, in the detail of a verbose status.
+    ///
+    /// # Errors
+    /// The runtime does not answer.
+    pub async fn network(&self) -> Result<RuntimeNetwork, RuntimeError> {
+        let request = cri::StatusRequest { verbose: true };
+        let answer = self.call("Status", Some(self.timeout), self.runtime().status(request)).await?;
+        let conditions = answer.status.map(|status| status.conditions).unwrap_or_default();
+        let unready = conditions.into_iter().find(|condition| condition.r#type == "NetworkReady" && !condition.status);
+        let (plugin_folders, own_loopback) = read_runtime_info(&answer.info.into_iter().collect());
+        let fault = unready.map(|condition| format!("{}: {}", condition.reason, condition.message));
+        Ok(RuntimeNetwork { fault, plugin_folders, own_loopback })
     }
 }
 

@@ -69,8 +69,8 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     print_result(args.output, &json!({ "node": node, "differences": differences }), &text);
     match lines.len() {
         0 => Ok(()),
-        1 => Err(Failure::from("one difference".to_owned())),
-        many => Err(Failure::from(format!("{many} differences"))),
+        1 => Err(Failure::reported("one difference")),
+        many => Err(Failure::reported(format!("{many} differences"))),
     }
 }
 
@@ -92,8 +92,8 @@ async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output
     print_result(output, &json!({ "node": node, "benchmark": BENCHMARK, "controls": judged }), &text);
     match count(Verdict::Fail) {
         0 => Ok(()),
-        1 => Err(Failure::from("one control fails".to_owned())),
-        many => Err(Failure::from(format!("{many} controls fail"))),
+        1 => Err(Failure::reported("one control fails")),
+        many => Err(Failure::reported(format!("{many} controls fail"))),
     }
 }
 

@@ -81,7 +81,7 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     console.finish(changed, &json!({ "dueElsewhere": due }), &text);
     match due.as_slice() {
         [] => Ok(()),
-        due => Err(Failure::from(format!(
+        due => Err(Failure::reported(format!(
             "the keys of their CAs are not on this node: have these certificates signed again and copy them here:\n  {}",
             due.join("\n  ")
         ))),

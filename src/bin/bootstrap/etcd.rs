@@ -84,7 +84,7 @@ async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
     print_result(args.output, &json!({ "members": items }), &health_table(&reports));
     match reports.iter().filter(|report| !report.is_healthy()).count() {
         0 => Ok(()),
-        sick => Err(Failure::from(format!("{sick} of {} members are unhealthy", reports.len()))),
+        sick => Err(Failure::reported(format!("{sick} of {} members are unhealthy", reports.len()))),
     }
 }
 
@@ -155,7 +155,7 @@ async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
     print_result(args.etcd.output, &json!(result), &text);
     match result.fault {
         None => Ok(()),
-        Some(fault) => Err(Failure::from(format!("the snapshot cannot be restored: {fault}"))),
+        Some(fault) => Err(Failure::reported(format!("the snapshot cannot be restored: {fault}"))),
     }
 }
 

@@ -2,6 +2,13 @@
 
 use roost::bootstrap::commands;
 
+/// Exit code for an invalid command line (sysexits.h, EX_USAGE).
+pub const USAGE: u8 = 64;
+/// Exit code for invalid settings (sysexits.h, EX_CONFIG).
+pub const CONFIGURATION: u8 = 78;
+/// Exit code of every other failure.
+pub const FAILED: u8 = 1;
+
 /// Why a command failed.
 pub enum Failure {
     /// Faults of the settings, one line each.
@@ -10,6 +17,8 @@ pub enum Failure {
     Usage(String),
     /// A failed step, with all causes.
     Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// What was asked for is printed, and it is not good: a summary and the exit code.
+    Reported(String, u8),
 }
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
@@ -26,8 +35,23 @@ impl Failure {
     /// The failure as an error with its causes.
     pub fn into_error(self) -> Box<dyn std::error::Error + Send + Sync> {
         match self {
-            Self::Configuration(text) | Self::Usage(text) => text.into(),
+            Self::Configuration(text) | Self::Usage(text) | Self::Reported(text, _) => text.into(),
             Self::Failed(error) => error,
         }
+    }
+
+    /// The exit code of the program.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => CONFIGURATION,
+            Self::Usage(_) => USAGE,
+            Self::Failed(_) => FAILED,
+            Self::Reported(_, code) => *code,
+        }
+    }
+
+    /// A result that is printed and not good.
+    pub fn reported(summary: impl Into<String>) -> Self {
+        Self::Reported(summary.into(), FAILED)
     }
 }

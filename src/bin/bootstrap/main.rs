@@ -41,22 +41,21 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use roost::cli::bootstrap::{CertsCommand, Cli, Command, ConfigCommand};
 use roost::cli::manual::{completions, write_pages};
-use roost::cli::output::{complain, complain_of, print_line, print_result};
+use roost::cli::output::{asks_for_json, complain, complain_of, print_error, print_line, print_result};
 use roost::telemetry::logging;
 
-use crate::failure::Failure;
-
-/// Exit code for an invalid command line (sysexits.h, EX_USAGE).
-const USAGE: u8 = 64;
-/// Exit code for invalid settings (sysexits.h, EX_CONFIG).
-const CONFIGURATION: u8 = 78;
+use crate::failure::{FAILED, Failure, USAGE};
 
 fn main() -> ExitCode {
+    let json = asks_for_json(std::env::args());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
             let _ = error.print();
+            if json && code != 0 {
+                print_error(&error, code);
+            }
             return ExitCode::from(code);
         }
     };
@@ -70,6 +69,9 @@ fn main() -> ExitCode {
     let settings = logging::Settings { filter: Some(filter.to_owned()), ..logging::Settings::default() };
     if let Err(error) = logging::start(&settings) {
         complain_of(&error);
+        if json {
+            print_error(&error, USAGE);
+        }
         return ExitCode::from(USAGE);
     }
     // The only crypto provider in the program; a second installation could not conflict.
@@ -78,27 +80,27 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             complain_of(&error);
-            return ExitCode::FAILURE;
+            if json {
+                print_error(&error, FAILED);
+            }
+            return ExitCode::from(FAILED);
         }
     };
     let end = runtime.block_on(carry_out(cli.command));
     // Do not wait: a call on a hanging file system never returns.
     runtime.shutdown_background();
-    match end {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => {
-            complain(&format!("error: {text}"));
-            ExitCode::from(USAGE)
-        }
-        Err(Failure::Configuration(text)) => {
-            complain(&text);
-            ExitCode::from(CONFIGURATION)
-        }
-        Err(Failure::Failed(error)) => {
-            complain_of(error.as_ref());
-            ExitCode::FAILURE
-        }
+    let Err(failure) = end else { return ExitCode::SUCCESS };
+    let code = failure.code();
+    match &failure {
+        Failure::Usage(text) | Failure::Reported(text, _) => complain(&format!("error: {text}")),
+        Failure::Configuration(text) => complain(text),
+        Failure::Failed(error) => complain_of(error.as_ref()),
     }
+    // Standard output of a command that was asked for JSON always is one document.
+    if json && !matches!(failure, Failure::Reported(..)) {
+        print_error(failure.into_error().as_ref(), code);
+    }
+    ExitCode::from(code)
 }
 
 async fn carry_out(command: Command) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use roost::core::manifest::switch::{Change, SetFiles, check_set};
 use roost::core::static_units::SOCKET;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{CONFIGURATION, Failure};
 use crate::settings;
 
 /// Checks or switches manifest sets.
@@ -44,7 +44,7 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
         }
         Err(faults) if args.output == OutputFormat::Json => {
             print_result(args.output, &json!({ "pods": 0, "faults": faults }), "");
-            Err(Failure::Configuration(format!("{} faults", faults.len())))
+            Err(Failure::Reported(format!("{} faults", faults.len()), CONFIGURATION))
         }
         Err(faults) => Err(Failure::Configuration(faults.join("\n"))),
     }

@@ -4,6 +4,7 @@ use roost::bootstrap::commands::node::is_control_plane;
 use roost::bootstrap::{RunOptions, commands};
 use roost::cli::bootstrap::ResetArgs;
 use roost::cli::output::{Console, ask};
+use roost::core::bootstrap::leftovers::render;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -33,9 +34,11 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
     let changed = commands::reset::reset(&ports, &spec, &options, &console).await?;
+    let left = commands::reset::observe_left(&ports, &spec)?;
+    let kept = render(&left);
     let text = match (args.run.dry_run, changed) {
-        (true, 0) | (false, 0) => "nothing to do".to_owned(),
-        (true, many) => format!("{many} steps to do"),
+        (true, 0) | (false, 0) => format!("nothing to do{kept}"),
+        (true, many) => format!("{many} steps to do{kept}"),
         (false, _) => {
             let etcd = match &spec.cluster.external_etcd {
                 Some(etcd) if control_plane => format!(
@@ -45,10 +48,10 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
                 Some(_) | None => String::new(),
             };
             format!(
-                "\nThis machine is reset. The cluster may still have the Node object: kubectl delete node {name}{etcd}"
+                "\nThis machine is reset. The cluster may still have the Node object: kubectl delete node {name}{etcd}{kept}"
             )
         }
     };
-    console.finish(changed, &json!({ "node": name }), &text);
+    console.finish(changed, &json!({ "node": name, "left": left }), &text);
     Ok(())
 }

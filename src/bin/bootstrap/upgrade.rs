@@ -29,7 +29,7 @@ async fn plan(args: &UpgradePlanArgs) -> Result<(), Failure> {
     let objects = administrator(&ports, &spec).await?;
     let plan = observe_plan(&ports, &spec, objects.as_ref()).await?;
     print_result(args.output, &plan.to_json(), &render_text(&plan));
-    if plan.is_allowed() { Ok(()) } else { Err(Failure::from("version-skew rules forbid this upgrade".to_owned())) }
+    if plan.is_allowed() { Ok(()) } else { Err(Failure::reported("version-skew rules forbid this upgrade")) }
 }
 
 async fn apply(args: &UpgradeApplyArgs) -> Result<(), Failure> {

@@ -8,9 +8,11 @@ use super::client::single;
 use super::error::Error;
 use super::needs::{must_be_ours, needs_kubelet};
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, exited, in_kube_system, timed_out, until_gone};
+use crate::bootstrap::cluster_identity::{identify, read_origins};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::drill::{DrillContents, DrillResult, known_key, result_file};
-use crate::core::bootstrap::{restore_pod, snapshots};
+use crate::core::bootstrap::restore_pod;
+use crate::core::bootstrap::snapshots::ClusterIdentity;
 use crate::core::model::spec::Spec;
 use crate::core::model::with_causes;
 use crate::ports::bootstrap::{EtcdFiles, FileError, Progress};
@@ -34,9 +36,10 @@ pub async fn drill(
 ) -> Result<DrillResult, Error> {
     must_be_ours(spec)?;
     let folder = &spec.node.paths.snapshots;
-    let newest = chosen(ports, spec, snapshot)?;
+    let cluster = identify(ports, spec).await?;
+    let newest = chosen(ports, spec, snapshot, &cluster)?;
     let found = match &newest {
-        None => Err(Verdict::Unfit(format!("this node has no snapshot in {}", folder.display()))),
+        None => Err(Verdict::Unfit(format!("this node has no snapshot in {} of this cluster", folder.display()))),
         Some(snapshot) => try_out(ports, files, spec, snapshot, port, progress).await,
     };
     let (contents, fault) = match found {
@@ -44,25 +47,34 @@ pub async fn drill(
         Err(Verdict::Unfit(fault)) => (None, Some(fault)),
         Err(Verdict::Undecided(error)) => return Err(error),
     };
-    let result = DrillResult { at: (ports.now)(), snapshot: newest, contents, fault };
+    let result = DrillResult { at: (ports.now)(), cluster: cluster.id, snapshot: newest, contents, fault };
     let text = serde_json::to_string_pretty(&result).unwrap_or_default();
     ports.files.ensure_dir(folder, 0o700)?;
     ports.files.write(&result_file(spec), text.as_bytes(), 0o600)?;
     Ok(result)
 }
 
-fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<PathBuf>, FileError> {
-    Ok(match snapshot {
-        Some(snapshot) => Some(snapshot.to_owned()),
-        None => snapshots::newest(&ports.files.list(&spec.node.paths.snapshots)?, &spec.node.name),
-    })
+/// The snapshot of the argument, or else the newest one of this cluster.
+fn chosen(
+    ports: &Ports,
+    spec: &Spec,
+    snapshot: Option<&Path>,
+    cluster: &ClusterIdentity,
+) -> Result<Option<PathBuf>, FileError> {
+    if let Some(snapshot) = snapshot {
+        return Ok(Some(snapshot.to_owned()));
+    }
+    let there = ports.files.list(&spec.node.paths.snapshots)?;
+    let (mut own, _) = read_origins(ports, spec)?.split(&there, &spec.node.name, cluster);
+    Ok(own.pop())
 }
 
 /// The plan of `drill`, one line per step.
 pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, Error> {
     must_be_ours(spec)?;
     needs_kubelet(ports).await?;
-    let first = match chosen(ports, spec, snapshot)? {
+    let cluster = identify(ports, spec).await?;
+    let first = match chosen(ports, spec, snapshot, &cluster)? {
         Some(snapshot) => {
             format!("restore {} into a separate etcd, read every key, and remove that etcd", snapshot.display())
         }
@@ -71,10 +83,11 @@ pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) 
     Ok(vec![first, format!("write the result to {}", result_file(spec).display())])
 }
 
-/// The result of the last drill on this node.
-pub fn last_drill(ports: &Ports, spec: &Spec) -> Result<Option<DrillResult>, FileError> {
+/// The result of the last drill on this node, if it was for this cluster.
+pub fn last_drill(ports: &Ports, spec: &Spec, cluster: &ClusterIdentity) -> Result<Option<DrillResult>, FileError> {
     let text = ports.files.read(&result_file(spec))?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    let result: Option<DrillResult> = text.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(result.filter(|result| cluster.has(result.cluster.as_deref(), result.at)))
 }
 
 /// Why a snapshot was not confirmed.

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::client::{client, single};
 use super::error::Error;
+use crate::bootstrap::cluster_identity::{identify, read_origins};
 use crate::bootstrap::ports::Ports;
-use crate::core::bootstrap::snapshots::{file_name, outdated};
+use crate::core::bootstrap::snapshots::{file_name, origins_file, outdated};
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::ports::bootstrap::EtcdFiles;
 
@@ -36,7 +37,9 @@ pub async fn foresee_take(
     if path.is_none() && keep > 0 {
         let mut there = ports.files.list(folder)?;
         there.push(target);
-        let old = outdated(&there, &spec.node.name, keep);
+        let cluster = identify(ports, spec).await?;
+        let (own, _) = read_origins(ports, spec)?.split(&there, &spec.node.name, &cluster);
+        let old = outdated(own, keep);
         lines.extend(old.iter().map(|old| format!("remove {}", old.display())));
     }
     Ok(lines)
@@ -87,8 +90,18 @@ pub async fn take(
     };
     files.rename(&part, &target)?;
     let mut removed = Vec::new();
-    if path.is_none() && keep > 0 {
-        for old in outdated(&ports.files.list(folder)?, &spec.node.name, keep) {
+    if path.is_none() {
+        let cluster = identify(ports, spec).await?;
+        let mut origins = read_origins(ports, spec)?;
+        let there = ports.files.list(folder)?;
+        // Elsewhere nothing looks for the cluster of a snapshot.
+        if let Some(id) = cluster.id.as_deref().filter(|_| *folder == spec.node.paths.snapshots) {
+            origins.add(&target, id, &there);
+            ports.files.write(&origins_file(spec), origins.render().as_bytes(), 0o600)?;
+        }
+        // Snapshots of another cluster are not this one's to remove.
+        let (own, _) = origins.split(&there, &spec.node.name, &cluster);
+        for old in outdated(own, if keep > 0 { keep } else { usize::MAX }) {
             ports.files.remove(&old)?;
             removed.push(old);
         }

@@ -12,6 +12,9 @@ use crate::core::model::spec::{Component, Spec};
 pub struct DrillResult {
     /// When the drill finished.
     pub at: Timestamp,
+    /// Id of the cluster that the drill was for; `None` if the API did not say it then.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// The snapshot that was restored; `None` if there was none.
     pub snapshot: Option<PathBuf>,
     /// What an etcd started with its data reported; `None` if it did not start.

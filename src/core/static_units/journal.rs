@@ -21,7 +21,9 @@ pub struct Facts {
 
 /// The journal entry of one line: name and value of each field.
 ///
-/// `journalctl -u` also matches `OBJECT_SYSTEMD_UNIT` of entries by root (systemd.journal-fields(7)).
+/// The journal files the entry under the unit of the process in whose name it is sent. Where that one has exited,
+/// `journalctl -u` finds it by `OBJECT_SYSTEMD_UNIT`, which it also matches in entries by root
+/// (systemd.journal-fields(7)).
 pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Vec<(&'static str, &'a [u8])> {
     let stream: &[u8] = match line.stream {
         Stream::Stdout => b"stdout",

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, warn};
 
+use super::processes::UnitProcesses;
 use crate::core::logs::parse_line;
 use crate::core::manifest::manifest_name;
 use crate::core::model::{ContainerId, with_causes};
@@ -51,6 +52,8 @@ pub struct ForwardPorts {
     pub places: PathBuf,
     /// Name of the node, the suffix of static pods' names.
     pub node_name: String,
+    /// The processes of the pods' units, to which the lines belong.
+    pub processes: UnitProcesses,
 }
 
 pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
@@ -99,6 +102,9 @@ pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
 }
 
 struct Follow {
+    /// Name in the pod's manifest.
+    name: String,
+    processes: UnitProcesses,
     facts: Facts,
     path: PathBuf,
     place: PathBuf,
@@ -112,6 +118,8 @@ impl Follow {
         let pod = view.pod.metadata.name.clone().unwrap_or_default();
         let name = manifest_name(&pod, &ports.node_name);
         Self {
+            name: name.to_owned(),
+            processes: ports.processes.clone(),
             facts: Facts {
                 unit: unit_of(name),
                 namespace: view.pod.metadata.namespace.clone().unwrap_or_default(),
@@ -208,7 +216,8 @@ impl Follow {
         if text.is_empty() {
             return Ok(());
         }
-        self.journal.write(&render_entry(&self.facts, &line, &text)).await
+        let sender = self.processes.of(&self.name);
+        self.journal.write(&render_entry(&self.facts, &line, &text), sender).await
     }
 }
 
@@ -292,7 +301,8 @@ mod tests {
 
     #[async_trait]
     impl Journal for Lines {
-        async fn write(&self, fields: &[(&'static str, &[u8])]) -> io::Result<()> {
+        async fn write(&self, fields: &[(&'static str, &[u8])], sender: Option<i32>) -> io::Result<()> {
+            assert_eq!(sender, Some(7), "the process of the unit");
             let text = String::from_utf8_lossy(fields[0].1).into_owned();
             self.0.lock().unwrap().push(text);
             Ok(())
@@ -316,7 +326,11 @@ mod tests {
             file.unwrap().write_all(text.as_bytes()).unwrap();
         }
         fn follow(&self) -> Follow {
+            let processes = UnitProcesses::default();
+            std::mem::forget(processes.enter("a", 7));
             Follow {
+                name: "a".into(),
+                processes,
                 facts: Facts {
                     unit: "static-pod@a.service".into(),
                     namespace: "n".into(),

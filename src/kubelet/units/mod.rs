@@ -6,6 +6,7 @@
 
 pub mod forward;
 pub mod keep;
+pub mod processes;
 pub mod serve;
 #[cfg(test)]
 mod tests;

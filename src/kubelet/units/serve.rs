@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::processes::UnitProcesses;
 use super::{Reports, UnitRequest};
 use crate::core::model::with_causes;
 use crate::core::static_units::{PodState, is_name};
@@ -42,6 +43,8 @@ pub struct Desk {
     pub reports: watch::Receiver<Reports>,
     /// Requests to read the manifests again; `None` without manifest files.
     pub reread: Option<mpsc::Sender<Reread>>,
+    /// The processes of units that are connected.
+    pub processes: UnitProcesses,
 }
 
 /// Listens at `path`, for root only. Its folder must belong to root.
@@ -111,14 +114,19 @@ async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> 
 }
 
 async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let pid = stream.peer_cred()?.pid();
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE)).lines();
     let request = in_time(lines.next_line()).await?.unwrap_or_default();
     let mut words = request.split(' ');
     let (Some(verb), Some(name)) = (words.next(), words.next().filter(|name| is_name(name))) else { return Ok(()) };
     let hash = words.next().unwrap_or_default();
+    let mut connected = None;
     match verb {
-        "keep" => wish(desk, name, UnitRequest::Run).await,
+        "keep" => {
+            connected = pid.map(|pid| desk.processes.enter(name, pid));
+            wish(desk, name, UnitRequest::Run).await;
+        }
         "stop" => wish(desk, name, UnitRequest::Stop).await,
         "reload" => return reload(desk, name, &mut write).await,
         "look" => {
@@ -127,6 +135,8 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         }
         _ => return Ok(()),
     }
+    // Until the connection ends.
+    let _connected = connected;
     let mut reports = desk.reports.clone();
     let mut told = None;
     loop {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use tokio::net::UnixListener;
 
+use super::processes::UnitProcesses;
 use super::serve::{Desk, serve};
 use super::*;
 use crate::core::model::{PodKey, PodSource, PodUid};
@@ -214,7 +215,12 @@ async fn systemd_is_asked_again_and_pods_do_not_wait_for_it() {
 fn listen_at(bench: &Bench, path: &std::path::Path) -> CancellationToken {
     let _ = std::fs::remove_file(path);
     let stop = CancellationToken::new();
-    let desk = Desk { wishes: bench.wishes.clone(), reports: bench.reports.clone(), reread: None };
+    let desk = Desk {
+        wishes: bench.wishes.clone(),
+        reports: bench.reports.clone(),
+        reread: None,
+        processes: UnitProcesses::default(),
+    };
     tokio::spawn(serve(UnixListener::bind(path).unwrap(), desk, stop.clone()));
     stop
 }
@@ -254,7 +260,12 @@ async fn the_socket_is_roots_from_its_first_moment_and_who_says_nothing_is_sent_
     let path = dir.path().join("s");
     let listener = super::serve::listen(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let desk = Desk { wishes: bench.wishes.clone(), reports: bench.reports.clone(), reread: None };
+    let desk = Desk {
+        wishes: bench.wishes.clone(),
+        reports: bench.reports.clone(),
+        reread: None,
+        processes: UnitProcesses::default(),
+    };
     tokio::spawn(serve(listener, desk, CancellationToken::new()));
     // More than there are slots: all of them are idle, and all are disconnected.
     let mut idle = Vec::new();

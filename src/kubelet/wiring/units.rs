@@ -21,6 +21,7 @@ use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::sources::file::Reread;
 use crate::kubelet::units::forward::{self, ForwardPorts};
+use crate::kubelet::units::processes::UnitProcesses;
 use crate::kubelet::units::serve::{Desk, listen, serve};
 use crate::kubelet::units::{Board, BoardPorts, Reports};
 use crate::supervise::{restarting, vital};
@@ -58,7 +59,8 @@ pub fn start(
     };
     let (board, ends) = (Board::new(ports, &spec.node_name, sources), stop.clone());
     restarting("units of static pods", stop, board, move |board| Box::pin(board.run(ends.clone())));
-    let desk = Desk { wishes: wish, reports: states.clone(), reread };
+    let processes = UnitProcesses::default();
+    let desk = Desk { wishes: wish, reports: states.clone(), reread, processes: processes.clone() };
     vital("socket of static pods", stop, serve(listener, desk, stop.clone()));
     let journal =
         NativeJournal::open().map_err(|e| Error::Part { what: "a socket for the journal", source: e.into() })?;
@@ -69,6 +71,7 @@ pub fn start(
         logs: Arc::clone(logs),
         places,
         node_name: spec.node_name.clone(),
+        processes,
     };
     let ends = stop.clone();
     restarting("logs of static pods", stop, ports, move |ports| Box::pin(forward::run(ports, ends.clone())));

@@ -31,6 +31,7 @@ pub trait StopNotes: Send + Sync {
 /// Writes to systemd's journal.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes one entry: name and value of each field. Blocks while the journal accepts no more.
-    async fn write(&self, fields: &[(&'static str, &[u8])]) -> io::Result<()>;
+    /// Writes one entry: name and value of each field. Blocks while the journal accepts no more. The journal files it
+    /// under the unit of the process `sender`; under that of this process if that is `None` or has exited.
+    async fn write(&self, fields: &[(&'static str, &[u8])], sender: Option<i32>) -> io::Result<()>;
 }

@@ -23,6 +23,7 @@ use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::Joining;
 use roost::core::bootstrap::discovery::CaPin;
 use roost::core::bootstrap::jws;
+use roost::core::bootstrap::key_handover::TOKEN_GROUP;
 use roost::core::bootstrap::objects::render_cluster_info;
 use roost::core::bootstrap::token::Token;
 use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE};
@@ -85,11 +86,20 @@ impl Machine {
     }
 
     async fn find(&self, token: Option<Token>, pins: Vec<CaPin>) -> (Result<Joining, Error>, Spec) {
+        self.find_as(false, token, pins).await
+    }
+
+    async fn find_as(
+        &self,
+        control_plane: bool,
+        token: Option<Token>,
+        pins: Vec<CaPin>,
+    ) -> (Result<Joining, Error>, Spec) {
         let mut spec = spec_of("n2", "10.0.0.2", &[]);
         let net = FakeReachability(self.node.clone());
         let search = Search { discovery: &self.cluster, net: &net, files: self.node.as_ref(), pki: &X509 };
         let server = "10.0.0.1:6443".parse().unwrap();
-        let request = ClusterRequest { server, token, pins, control_plane: false };
+        let request = ClusterRequest { server, token, pins, control_plane };
         (find_cluster(&search, &request, &mut spec).await, spec)
     }
 }
@@ -118,6 +128,22 @@ async fn a_join_finds_its_cluster_by_token_and_pins_and_takes_over_its_settings(
         .unwrap();
     let refused = machine.find(Some(token()), pins).await.0.unwrap_err();
     assert!(refused.to_string().starts_with("node n2 already exists"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_control_plane_does_not_wait_for_keys_that_its_token_does_not_give() {
+    let machine = Machine::new().await;
+    let pins = CaPin::of_pem(machine.cluster.ca.as_bytes()).unwrap();
+    machine.node.set_groups(&["system:bootstrappers", "system:bootstrappers:kubeadm:default-node-token"]);
+    assert!(machine.find(Some(token()), pins.clone()).await.0.is_ok(), "a worker needs no keys");
+    let refused = machine.find_as(true, Some(token()), pins.clone()).await.0.unwrap_err().to_string();
+    assert!(refused.contains("token abcdef gives no keys") && refused.contains("--control-plane"), "{refused}");
+    machine.node.set_groups(&["system:bootstrappers", TOKEN_GROUP]);
+    assert!(machine.find_as(true, Some(token()), pins.clone()).await.0.is_ok());
+    // A run that was interrupted after it had the keys continues with the token that is used up.
+    machine.node.set_groups(&["system:bootstrappers"]);
+    machine.node.write("/etc/kubernetes/pki/sa.key".as_ref(), b"(key)", 0o600).unwrap();
+    assert!(machine.find_as(true, Some(token()), pins).await.0.is_ok());
 }
 
 #[tokio::test]

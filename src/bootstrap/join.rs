@@ -9,6 +9,7 @@ use crate::core::bootstrap::Joining;
 use crate::core::bootstrap::arguments::find_refused;
 use crate::core::bootstrap::cluster_configuration::{self, ClusterConfigMaps};
 use crate::core::bootstrap::discovery::CaPin;
+use crate::core::bootstrap::key_handover::TOKEN_GROUP;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::rotation::{ids, split};
@@ -67,6 +68,14 @@ pub enum Error {
     /// The cluster's settings cannot be used.
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
+    /// The token gives no control plane the keys that it needs.
+    #[error(
+        "token {id} gives no keys to a control plane: it is a token for workers, or another control plane has used it; create a new one on a control-plane node with `bootstrap token create --control-plane --print-join-command`"
+    )]
+    NoControlPlaneToken {
+        /// The token's public id.
+        id: String,
+    },
     /// The API server does not accept the token as a credential.
     #[error(
         "token {id} is not accepted: it has expired or is not valid for authentication; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
@@ -151,6 +160,17 @@ pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTre
     let requests = ObjectRef::new("certificates.k8s.io/v1", "CertificateSigningRequest", None, "");
     let requests = objects.list(&requests, &format!("spec.signerName={CLIENT_SIGNER}")).await.unwrap_or_default();
     Ok(denials(node, &requests).into_iter().map(|(uid, _)| uid).collect())
+}
+
+/// Fails if a control plane would wait for keys that nobody gives it: the token is not in the group of tokens for
+/// control planes. Nothing is known where the API server does not tell the groups.
+pub async fn check_control_plane_token(objects: &dyn ClusterObjects, token: &Token) -> Result<(), Error> {
+    match objects.own_groups().await {
+        Ok(groups) if !groups.iter().any(|group| group == TOKEN_GROUP) => {
+            Err(Error::NoControlPlaneToken { id: token.id().to_owned() })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Takes over the cluster's settings, read with the credentials of `objects`: a token, or the node's own if it joined

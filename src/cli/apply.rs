@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::args::{OutputFormat, SettingsArgs, parse_time};
+use super::bootstrap::PreflightArgs;
 
 /// Arguments of `bootstrap apply`.
 #[derive(Args, Clone, Debug)]
@@ -20,9 +21,8 @@ pub struct ApplyArgs {
     /// Time each component has to become healthy before everything is rolled back, e.g. 300s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_time)]
     pub timeout: Duration,
-    /// Continue although a preflight check of this machine failed
-    #[arg(long)]
-    pub ignore_preflight: bool,
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,

@@ -15,6 +15,7 @@ use super::rotation::RotateCommand;
 use super::token::TokenArgs;
 use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
+use crate::core::bootstrap::preflight::Ignored;
 use crate::core::bootstrap::token::Token;
 use crate::core::model::spec::Endpoint;
 
@@ -80,12 +81,17 @@ pub struct RunArgs {
     /// Run only this phase; `--dry-run --output json` shows the IDs
     #[arg(long, value_name = "ID")]
     pub phase: Option<String>,
-    /// Continue although a preflight check of this machine failed
-    #[arg(long)]
-    pub ignore_preflight: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
+}
+
+/// Which preflight checks may fail.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PreflightArgs {
+    /// Continue although this preflight check of the machine failed; `all` for every check. Repeat it, or separate names by commas
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub ignore_preflight: Vec<Ignored>,
 }
 
 /// Arguments of `bootstrap init`.
@@ -98,6 +104,8 @@ pub struct InitArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
 }
 
 /// Arguments of `bootstrap join`.
@@ -121,6 +129,8 @@ pub struct JoinArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
 }
 
 /// Arguments of `bootstrap status`.
@@ -177,6 +187,8 @@ pub struct ConvertArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
 }
 
 /// Subcommands of `bootstrap config`.

@@ -40,10 +40,17 @@ struct State {
     images: BTreeSet<String>,
     pinned: BTreeSet<String>,
     objects: BTreeMap<ObjectRef, Value>,
+    /// Groups of whoever sends requests.
+    groups: Vec<String>,
     ticks: u64,
 }
 
 impl FakeNode {
+    /// Sets the groups that the API server sees whoever sends requests in.
+    pub fn set_groups(&self, groups: &[&str]) {
+        self.state().groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    }
+
     /// An empty node with a container runtime.
     pub fn new() -> Arc<Self> {
         let node = Self { changes_left: AtomicUsize::new(usize::MAX), ..Self::default() };
@@ -375,6 +382,10 @@ impl ClusterObjects for FakeApi {
             return Err(ClusterObjectsError::Refused { verb: "create", object: name, code: 409, message });
         }
         self.apply(object).await.map(drop)
+    }
+
+    async fn own_groups(&self) -> Result<Vec<String>, ClusterObjectsError> {
+        Ok(self.0.state().groups.clone())
     }
 
     async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterObjectsError> {

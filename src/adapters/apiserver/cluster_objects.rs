@@ -1,6 +1,7 @@
 //! Whole objects, through kube's dynamic API.
 
 use async_trait::async_trait;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
@@ -70,6 +71,15 @@ impl ClusterObjects for ApiObjects {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         self.api(&name).create(&params, &body).await.map_err(|error| failed("create", &name, error))?;
         Ok(())
+    }
+
+    async fn own_groups(&self) -> Result<Vec<String>, ClusterObjectsError> {
+        let name = ObjectRef::new("authentication.k8s.io/v1", "SelfSubjectReview", None, "self");
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = SelfSubjectReview::default();
+        let answer =
+            reviews.create(&PostParams::default(), &review).await.map_err(|error| failed("create", &name, error))?;
+        Ok(answer.status.and_then(|status| status.user_info?.groups).unwrap_or_default())
     }
 
     async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterObjectsError> {

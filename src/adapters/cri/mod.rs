@@ -6,5 +6,6 @@ pub(crate) mod events;
 mod images;
 mod lost_task;
 mod runtime;
+mod state;
 
 pub use connect::Cri;

@@ -22,6 +22,8 @@ use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange, con
 use crate::offload::{Lanes, Stalled};
 use crate::ports::bootstrap::{NetworkChange, PodNetwork, PodNetworkError};
 
+pub use nft::list_chains;
+
 /// The network of the node that this process runs on.
 pub struct HostNetwork {
     routes: routes::Routes,

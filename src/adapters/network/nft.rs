@@ -54,6 +54,11 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
     output_of(program, &["list", "tables"]).await
 }
 
+/// All chains with their hooks and policies, without their rules, as `nft` prints them.
+pub async fn list_chains(program: &Path) -> Result<String, PodNetworkError> {
+    output_of(program, &["list", "chains"]).await
+}
+
 /// The content of the tables of this name in both families, as `nft` prints it; empty for a missing table.
 pub(super) async fn list_named(program: &Path, name: &str) -> Result<String, PodNetworkError> {
     let mut listing = String::new();

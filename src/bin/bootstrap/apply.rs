@@ -10,17 +10,17 @@ use roost::bootstrap::upgrade::{Purpose, keep_running};
 use roost::bootstrap::verify::observe_differences;
 use roost::cli::apply::{ApplyArgs, VerifyArgs};
 use roost::cli::args::{OutputFormat, SettingsArgs};
-use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::{Console, complain, print_result};
 use roost::config::cluster::render_joined;
 use roost::core::bootstrap::cis::{BENCHMARK, Verdict, judge};
+use roost::core::bootstrap::preflight::{self, Target};
 use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::init::stay_at_version;
-use crate::preflight::preflight;
+use crate::preflight::preflight as check_machine;
 use crate::{settings, world};
 
 /// Applies the settings to this node.
@@ -30,9 +30,8 @@ pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     if control_plane {
         stay_at_version(&ports, &mut spec)?;
     }
-    let checks =
-        RunArgs { dry_run: args.dry_run, ignore_preflight: args.ignore_preflight, output: args.output, phase: None };
-    preflight(&spec, control_plane, &checks).await?;
+    let target = Target { purpose: preflight::Purpose::Change, control_plane, cluster_ca: None };
+    check_machine(&spec, &target, None, &args.preflight, args.dry_run).await?;
     let console = Console::new(args.output, args.dry_run);
     let options =
         ApplyOptions { etcd_files: &HostEtcdFiles, timeout: args.timeout, dry_run: args.dry_run, shared: !follows };

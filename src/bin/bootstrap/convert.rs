@@ -5,6 +5,7 @@ use roost::bootstrap::upgrade::keep_running;
 use roost::bootstrap::{RunOptions, commands};
 use roost::cli::bootstrap::{ConvertArgs, RunAs};
 use roost::cli::output::Console;
+use roost::core::bootstrap::preflight::{Purpose, Target};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -17,7 +18,10 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     let mut with_mode = args.settings.clone();
     with_mode.set.push(("mode".to_owned(), mode.to_owned()));
     let mut spec = settings::spec(&with_mode)?;
-    preflight(&spec, true, &args.run).await?;
+    if args.run.phase.is_none() {
+        let target = Target { purpose: Purpose::Change, control_plane: true, cluster_ca: None };
+        preflight(&spec, &target, None, &args.preflight, args.run.dry_run).await?;
+    }
     let ports = world::ports(&spec).await?;
     keep_running(&ports, &mut spec)?;
     let console = Console::new(args.run.output, args.run.dry_run);

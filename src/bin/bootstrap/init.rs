@@ -6,6 +6,7 @@ use roost::bootstrap::kept::keep_settings;
 use roost::bootstrap::{Ports, RunOptions};
 use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
+use roost::core::bootstrap::preflight::{Purpose, Target};
 use roost::core::model::spec::Spec;
 use serde_json::json;
 
@@ -16,7 +17,10 @@ use crate::{settings, world};
 /// Creates the first control-plane node.
 pub async fn init(args: InitArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
-    preflight(&spec, true, &args.run).await?;
+    if args.run.phase.is_none() {
+        let target = Target { purpose: Purpose::Init, control_plane: true, cluster_ca: None };
+        preflight(&spec, &target, None, &args.preflight, args.run.dry_run).await?;
+    }
     let ports = world::ports(&spec).await?;
     stay_at_version(&ports, &mut spec)?;
     if !args.run.dry_run {

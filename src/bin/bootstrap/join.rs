@@ -8,6 +8,7 @@ use roost::bootstrap::commands::join::{ClusterRequest, JoinOptions, Search, find
 use roost::cli::bootstrap::JoinArgs;
 use roost::cli::output::Console;
 use roost::config::cluster::render_joined;
+use roost::core::bootstrap::preflight::{Purpose, Target};
 use roost::core::bootstrap::token::Token;
 use serde_json::json;
 
@@ -27,8 +28,16 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         pins: args.ca_hash.clone(),
         control_plane: args.control_plane,
     };
-    let joining = find_cluster(&search, &request, &mut spec).await?;
-    preflight(&spec, args.control_plane, &args.run).await?;
+    let found = find_cluster(&search, &request, &mut spec).await;
+    let cluster_ca = found.as_ref().ok().map(|joining| joining.ca.as_str());
+    let target = Target { purpose: Purpose::Join, control_plane: args.control_plane, cluster_ca };
+    // What is wrong with the machine is reported together with what the cluster has against it.
+    let checked = match args.run.phase {
+        None => preflight(&spec, &target, Some(&args.server), &args.preflight, args.run.dry_run).await,
+        Some(_) => Ok(()),
+    };
+    let joining = found?;
+    checked?;
     let ports = world::ports(&spec).await?;
     stay_at_version(&ports, &mut spec)?;
     if !args.run.dry_run {

@@ -1,37 +1,44 @@
 //! Checks of the machine before a run changes anything.
 
-use roost::adapters::preflight::observe_machine;
+use roost::adapters::preflight::{observe_clock, observe_machine};
 use roost::adapters::systemd::Systemd;
-use roost::cli::bootstrap::RunArgs;
+use roost::cli::bootstrap::PreflightArgs;
 use roost::cli::output::complain;
-use roost::core::bootstrap::preflight::{check, control_plane_ports, wanted_programs, worker_ports};
-use roost::core::model::spec::{ComponentSource, Spec};
+use roost::core::bootstrap::preflight::{Finding, Target, check};
+use roost::core::model::spec::{Endpoint, Spec};
 use roost::ports::bootstrap::Units;
 
 use crate::failure::Failure;
 
-/// Prints the findings; a fatal one stops the run, unless it is a dry run or the finding is ignored by option.
-pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Result<(), Failure> {
-    if args.phase.is_some() {
-        return Ok(());
-    }
+/// Prints the findings; a fatal one stops the run, unless it is a dry run or its check is ignored by option. `server` is
+/// an API server whose clock counts.
+pub async fn preflight(
+    spec: &Spec,
+    target: &Target<'_>,
+    server: Option<&Endpoint>,
+    args: &PreflightArgs,
+    dry_run: bool,
+) -> Result<(), Failure> {
     let systemd = Systemd::connect().await.ok();
     let units = systemd.as_ref().map(|systemd| systemd as &dyn Units);
-    let ports = if control_plane { control_plane_ports(spec) } else { worker_ports(spec) };
-    let archives = match &spec.cluster.source {
-        ComponentSource::Archive { paths } => paths.clone(),
-        ComponentSource::Registry | ComponentSource::Host { .. } => Vec::new(),
+    let mut machine = observe_machine(spec, target.control_plane, units, !dry_run).await;
+    if let Some(server) = server {
+        machine.clock_ahead = observe_clock(server).await;
+    }
+    let stops = |finding: &Finding| {
+        finding.fatal && !dry_run && !args.ignore_preflight.iter().any(|ignored| ignored.covers(finding.check))
     };
-    let machine = observe_machine(spec, units, &ports, &wanted_programs(spec, control_plane), &archives).await;
-    let findings = check(spec, &machine);
-    let may_go_on = args.ignore_preflight || args.dry_run;
+    let findings = check(spec, target, &machine);
     for finding in &findings {
-        let word = if finding.fatal && !may_go_on { "error" } else { "warning" };
-        complain(&format!("{word}: {finding}"));
+        let word = if stops(finding) { "error" } else { "warning" };
+        complain(&format!("{word} [{}]: {finding}", finding.check));
     }
-    match findings.iter().filter(|finding| finding.fatal).count() {
-        0 => Ok(()),
-        _ if may_go_on => Ok(()),
-        many => Err(Failure::from(format!("{many} preflight checks failed; nothing was changed"))),
-    }
+    let what = match findings.iter().filter(|finding| stops(finding)).count() {
+        0 => return Ok(()),
+        1 => "one preflight check failed".to_owned(),
+        many => format!("{many} preflight checks failed"),
+    };
+    Err(Failure::from(format!(
+        "{what}; nothing was changed (--ignore-preflight NAME, with the name in brackets, continues nevertheless)"
+    )))
 }

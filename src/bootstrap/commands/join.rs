@@ -8,7 +8,9 @@ use super::turn::unless_stopped;
 use crate::bootstrap::api::ConnectError;
 use crate::bootstrap::etcd;
 use crate::bootstrap::etcd::client::{ClientError, client, find, identity, manifest, unit_file};
-use crate::bootstrap::join::{JoinRequest, adopt_settings, claim_name, discover_cluster, has_joined};
+use crate::bootstrap::join::{
+    JoinRequest, adopt_settings, check_control_plane_token, claim_name, discover_cluster, has_joined,
+};
 use crate::bootstrap::kept;
 use crate::bootstrap::pods::sandbox_of;
 use crate::bootstrap::ports::Ports;
@@ -61,6 +63,10 @@ pub async fn find_cluster(search: &Search<'_>, request: &ClusterRequest, spec: &
         let (mut joining, objects) = discover_cluster(*discovery, &wanted, &mut spec.cluster).await?;
         if !has_joined(*files, *pki, &own, node, &joining.ca)? {
             joining.denied = claim_name(objects.as_ref(), node).await?;
+        }
+        // A control plane that has the keys already, from an earlier run or copied by hand, asks for none.
+        if request.control_plane && files.info(&spec.node.paths.pki("sa.key"))?.is_none() {
+            check_control_plane_token(objects.as_ref(), token).await?;
         }
         return Ok(joining);
     }

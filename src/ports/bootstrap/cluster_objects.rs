@@ -110,6 +110,8 @@ pub trait ClusterObjects: Send + Sync {
     async fn list(&self, kind: &ObjectRef, field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError>;
     /// Creates an object; fails with code 409 if one of that name exists.
     async fn create(&self, object: &Value) -> Result<(), ClusterObjectsError>;
+    /// Groups of the user that sends these requests, as the API server sees it.
+    async fn own_groups(&self) -> Result<Vec<String>, ClusterObjectsError>;
     /// Applies a JSON merge patch.
     async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterObjectsError>;
     /// Deletes an object; true if it existed.

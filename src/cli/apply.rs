@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::args::{OutputFormat, SettingsArgs, parse_time};
-use super::bootstrap::PreflightArgs;
+use super::preflight::PreflightArgs;
 
 /// Arguments of `bootstrap apply`.
 #[derive(Args, Clone, Debug)]

@@ -11,11 +11,12 @@ use super::args::{OutputFormat, SettingsArgs, parse_time};
 use super::etcd::EtcdCommand;
 use super::manifests::ManifestsCommand;
 use super::manual::{CompletionsArgs, ManArgs};
+use super::preflight::PreflightArgs;
 use super::rotation::RotateCommand;
 use super::token::TokenArgs;
 use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
-use crate::core::bootstrap::preflight::Ignored;
+
 use crate::core::bootstrap::token::Token;
 use crate::core::model::spec::Endpoint;
 
@@ -84,14 +85,6 @@ pub struct RunArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
-}
-
-/// Which preflight checks may fail.
-#[derive(Args, Clone, Debug, Default)]
-pub struct PreflightArgs {
-    /// Continue although this preflight check of the machine failed; `all` for every check. Repeat it, or separate names by commas
-    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
-    pub ignore_preflight: Vec<Ignored>,
 }
 
 /// Arguments of `bootstrap init`.

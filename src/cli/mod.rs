@@ -9,6 +9,7 @@ pub mod kubelet;
 pub mod manifests;
 pub mod manual;
 pub mod output;
+pub mod preflight;
 pub mod rotation;
 pub mod token;
 pub mod upgrade;

@@ -13,7 +13,7 @@ use crate::core::model::preflight::DiskState;
 
 /// Size of a write to etcd's log, bytes: that of etcd's own recommendation for measuring a disk (`fio --bs=2300`).
 const WRITE: usize = 2300;
-/// Number of writes.
+/// Number of writes that are measured.
 const WRITES: usize = 30;
 /// Bound of the whole measurement; a disk that is as slow has been found out.
 const LONGEST: Duration = Duration::from_secs(3);

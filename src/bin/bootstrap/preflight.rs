@@ -2,8 +2,8 @@
 
 use roost::adapters::preflight::{observe_clock, observe_machine};
 use roost::adapters::systemd::Systemd;
-use roost::cli::bootstrap::PreflightArgs;
 use roost::cli::output::complain;
+use roost::cli::preflight::PreflightArgs;
 use roost::core::bootstrap::preflight::{Finding, Target, check};
 use roost::core::model::spec::{Endpoint, Spec};
 use roost::ports::bootstrap::Units;

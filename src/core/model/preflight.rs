@@ -15,7 +15,7 @@ pub const PLUGINS: [&str; 4] = ["bridge", "host-local", "portmap", "loopback"];
 /// A TCP port that a node listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortNeed {
-    /// The port number.
+    /// Number of the port that the node needs.
     pub port: u16,
     /// Addresses that it is bound at; the unspecified address stands for all.
     pub at: Vec<IpAddr>,
@@ -26,7 +26,7 @@ pub struct PortNeed {
 /// A needed port that another process listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenPort {
-    /// The port number.
+    /// Number of the port that the node needs.
     pub port: u16,
     /// True if the node cannot run without it.
     pub required: bool,
@@ -42,7 +42,7 @@ pub enum ObservedRuntime {
     NotAsked,
     /// It does not answer over CRI v1, with the reason.
     Silent(String),
-    /// It answers.
+    /// It answers over CRI v1, with this state.
     Answers(RuntimeState),
 }
 
@@ -74,7 +74,7 @@ pub struct Chain {
     pub drops_forwarded: bool,
 }
 
-/// What `nft` reports.
+/// The firewall rules of the machine, as far as `nft` reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ObservedRules {
     /// It was not asked, because only root may.
@@ -86,12 +86,12 @@ pub enum ObservedRules {
     Chains(Vec<Chain>),
 }
 
-/// A file system.
+/// Room and speed of a file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskState {
     /// Free bytes for root.
     pub free: u64,
-    /// Size in bytes.
+    /// Size of the file system in bytes.
     pub size: u64,
     /// Time within which nine of ten small writes are on the disk (`fdatasync`); `None` if it was not measured.
     pub sync: Option<Duration>,
@@ -145,11 +145,11 @@ pub struct MachineState {
     pub missing_plugins: Vec<&'static str>,
     /// The folders that were searched for CNI plugins.
     pub plugin_folders: Vec<PathBuf>,
-    /// What `nft` reports.
+    /// The chains that `nft` reports.
     pub rules: ObservedRules,
     /// Names of the active swap devices.
     pub swaps: Vec<String>,
-    /// Bytes of memory.
+    /// Memory of the machine in bytes.
     pub memory: u64,
     /// True if the unified cgroup hierarchy is mounted.
     pub cgroup_v2: bool,

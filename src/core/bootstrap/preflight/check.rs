@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A preflight check.
+/// A preflight check, by what it requires of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
     /// The user is root.
@@ -12,8 +12,6 @@ pub enum Check {
     Systemd,
     /// The machine may take this role.
     Role,
-    /// This program runs that Kubernetes version.
-    Version,
     /// The name can be that of one node.
     HostName,
     /// The address is configured on an interface.
@@ -57,11 +55,10 @@ pub enum Check {
 }
 
 /// All checks with their names, in the order of the documentation.
-const NAMES: [(Check, &str); 24] = [
+const NAMES: [(Check, &str); 23] = [
     (Check::Root, "root"),
     (Check::Systemd, "systemd"),
     (Check::Role, "role"),
-    (Check::Version, "version"),
     (Check::HostName, "host-name"),
     (Check::Address, "address"),
     (Check::Runtime, "runtime"),
@@ -85,7 +82,7 @@ const NAMES: [(Check, &str); 24] = [
 ];
 
 impl Check {
-    /// All checks.
+    /// All checks, in the order of the documentation.
     pub fn all() -> impl Iterator<Item = Self> {
         NAMES.into_iter().map(|(check, _)| check)
     }
@@ -105,9 +102,9 @@ impl fmt::Display for Check {
 /// Which failed checks do not stop a run: one, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// Every check.
+    /// No failed check stops the run.
     All,
-    /// This check.
+    /// A failure of this check does not stop it.
     One(Check),
 }
 

@@ -1,10 +1,9 @@
-//! Checks of what the machine is to become: role, version, name, leftovers of another cluster, the clock.
+//! Checks of what the machine is to become: role, name, leftovers of another cluster, the clock.
 
-use super::{Check, Findings, Purpose, Target};
+use super::check::Check;
+use super::finding::{Findings, Purpose, Target};
 use crate::core::bootstrap::rotation::ids;
-use crate::core::model::Version;
 use crate::core::model::preflight::MachineState;
-use crate::core::model::release::Release;
 use crate::core::model::spec::Spec;
 
 /// Difference of clocks, in seconds, from which certificates that the cluster just issued are not valid yet: its signers
@@ -22,28 +21,11 @@ pub(super) fn check(spec: &Spec, target: &Target<'_>, machine: &MachineState, fi
     if target.purpose == Purpose::Change {
         return;
     }
-    check_version(spec, findings);
     check_name(spec, findings);
     match target.purpose {
         Purpose::Init => check_init(spec, machine, findings),
         Purpose::Join => check_join(spec, target, machine, findings),
         Purpose::Change => {}
-    }
-}
-
-fn check_version(spec: &Spec, findings: &mut Findings) {
-    let Ok(wanted) = spec.cluster.version.parse::<Version>() else {
-        return; // a setting that is not a version is a fault of the settings
-    };
-    if Release::of(wanted).is_none() {
-        findings.fatal(
-            Check::Version,
-            format!("this program does not run Kubernetes {wanted}"),
-            format!(
-                "it runs {}: set cluster.kubernetes_version, or install another release of bootstrap",
-                Release::range()
-            ),
-        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! Checks of the machine itself: system, container runtime, programs, ports, disks, memory.
 
+use super::check::Check;
+use super::finding::{Findings, Purpose, Target};
 use super::needs::COMPONENT_PORTS;
-use super::{Check, Findings, Purpose, Target};
 use crate::core::model::preflight::{DiskState, MachineState, ObservedRuntime, RuntimeState};
 use crate::core::model::spec::{BALANCER_PORT, Spec};
 

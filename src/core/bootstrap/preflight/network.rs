@@ -1,6 +1,7 @@
 //! Checks of what the pod network and Services need: CNI plugins and configurations, nftables, firewalls, the kernel.
 
-use super::{Check, Findings, Purpose, Target};
+use super::check::Check;
+use super::finding::{Findings, Purpose, Target};
 use crate::core::model::preflight::{Chain, MachineState, ObservedRules, ObservedRuntime};
 use crate::core::model::spec::{ProxyMode, Spec};
 use crate::core::network::conflist::FILE_NAME;

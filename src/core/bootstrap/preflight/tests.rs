@@ -244,16 +244,6 @@ fn settings_that_allow_a_fact_silence_its_check() {
 }
 
 #[test]
-fn versions_that_this_program_does_not_run_are_refused_before_anything_is_pulled() {
-    let version = |version: &str| found(&[("cluster.kubernetes_version", version)], &INIT, &sound());
-    assert!(version("v1.30.0")[0].starts_with("error [version]: this program does not run Kubernetes v1.30.0"));
-    assert!(version("v1.99.0")[0].starts_with("error [version]: this program does not run Kubernetes v1.99.0"));
-    for runs in ["v1.35.4", "v1.36.0", "v1.36.9"] {
-        assert_eq!(version(runs), Vec::<String>::new(), "{runs}");
-    }
-}
-
-#[test]
 fn our_own_processes_keep_no_port_from_us() {
     let taken = |port| TakenPort { port, required: true, owner: None };
     let ports = vec![taken(6443), taken(2381), taken(6444), taken(10250)];

@@ -4,7 +4,8 @@
 # runs POD: its container, and its restart count.
 runs() { kn get pod "$1" -o 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}'; }
 all_ready() { k wait --for=condition=Ready --timeout=5s nodes --all; }
-all_pods_ready() { k -n kube-system get pods -o json | jq -e '.items | length > 0 and all(.[] | select(.metadata.deletionTimestamp == null); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'; }
+# (Pods that the shutdown of a node ended stay, Succeeded, beside those that took their place.)
+all_pods_ready() { k -n kube-system get pods -o json | jq -e '.items | length > 0 and all(.[] | select(.metadata.deletionTimestamp == null and .status.phase != "Succeeded"); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'; }
 
 a_new_machine() {
 	local pki=$log.pki.tar.gz settings=$log.settings.tar.gz snapshot=$log.db before begun

@@ -1,4 +1,4 @@
-//! Judges a node by what was observed on the machine itself; [`judge_cluster`](super::judge_cluster) by what the API says.
+//! Judges a node by what was observed on the machine itself; [`judge_cluster`] by what the API says.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -100,6 +100,11 @@ pub fn identity() -> (String, String, String) {
     let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
     let system_uuid = if system_uuid.is_empty() { machine_id.clone() } else { system_uuid };
     (machine_id, system_uuid, first_line(&["/proc/sys/kernel/random/boot_id"]))
+}
+
+/// True if the address is configured on an interface: only an address of this machine can be bound.
+pub fn has_address(address: IpAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
 }
 
 /// Number of online processors. Which of them this process may use does not matter: pods have other cgroups (upstream

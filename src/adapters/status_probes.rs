@@ -15,7 +15,7 @@ use super::cri::Cri;
 use super::machine;
 use crate::core::bootstrap::dns_query;
 use crate::core::bootstrap::node_status::DiskStatus;
-use crate::core::bootstrap::node_status::cni::RuntimeNetwork;
+use crate::core::network::cni::RuntimeNetwork;
 use crate::ports::bootstrap::NodeProbes;
 use crate::ports::node::RuntimeError;
 
@@ -71,8 +71,7 @@ impl NodeProbes for HostProbes {
     }
 
     fn has_address(&self, address: IpAddr) -> bool {
-        // Only an address of this machine can be bound.
-        std::net::UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
+        machine::has_address(address)
     }
 
     fn space(&self, path: &Path) -> Option<DiskStatus> {

@@ -57,6 +57,11 @@ pub fn parse_cpus(list: &str) -> Option<BTreeSet<u32>> {
     Some(cpus)
 }
 
+/// The devices that `/proc/swaps` lists below its heading (proc(5)).
+pub fn swap_devices(swaps: &str) -> impl Iterator<Item = &str> {
+    swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next())
+}
+
 /// Every reason why the kubelet must not run on this machine.
 pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
     let mut faults = Vec::new();
@@ -76,8 +81,7 @@ pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
         v1 && settings.swap_behavior == "LimitedSwap",
         "memorySwap.swapBehavior: LimitedSwap needs cgroup version 2".into(),
     );
-    // The first line is the heading.
-    let swaps: Vec<&str> = facts.swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let swaps: Vec<&str> = swap_devices(&facts.swaps).collect();
     refuse(
         !swaps.is_empty() && settings.fail_swap_on,
         format!("failSwapOn: swap is enabled ({}); disable it, or set this to false", swaps.join(", ")),

@@ -10,9 +10,9 @@ use super::connect::Cri;
 use super::errors::gone_is_fine;
 use super::events;
 use super::lost_task::is_lost_task;
-use crate::core::bootstrap::node_status::cni::{RuntimeNetwork, read_runtime_info};
 use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
+use crate::core::network::cni::{RuntimeNetwork, read_runtime_info};
 use crate::cri;
 use crate::ports::kubelet::{
     CgroupDriver, ContainerAccess, ContainerExec, ContainerStats, RuntimeEvent, RuntimeInfo, RuntimeLaunch, StreamStdio,

@@ -8,6 +8,7 @@ use super::connect::Cri;
 use crate::core::model::json::at;
 use crate::core::model::preflight::{ObservedRuntime, RuntimeState};
 use crate::core::model::with_causes;
+use crate::core::network::cni::plugin_folders;
 use crate::cri;
 use crate::ports::kubelet::RuntimeInfo;
 
@@ -42,18 +43,13 @@ impl Cri {
 /// 2.0): folders of CNI, and the cgroup driver of the default handler.
 fn parse_config(config: &Value) -> RuntimeState {
     let path = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from);
-    let several = at(config, &["cni", "binDirs"]).as_array().into_iter().flatten().filter_map(path);
-    let mut plugin_folders: Vec<PathBuf> = several.collect();
-    if plugin_folders.is_empty() {
-        plugin_folders.extend(path(at(config, &["cni", "binDir"])));
-    }
     let handler = at(config, &["containerd", "defaultRuntimeName"]).as_str().unwrap_or("runc");
     let runtime = at(config, &["containerd", "runtimes", handler]);
     // Without the option containerd uses cgroupfs.
     let systemd = at(runtime, &["options", "SystemdCgroup"]).as_bool().unwrap_or_default();
     RuntimeState {
         systemd_cgroup: (!runtime.is_null()).then_some(systemd),
-        plugin_folders,
+        plugin_folders: plugin_folders(config).into_iter().map(PathBuf::from).collect(),
         network_folder: path(at(config, &["cni", "confDir"])),
         ..RuntimeState::default()
     }

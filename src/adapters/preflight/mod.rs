@@ -6,16 +6,17 @@ mod clock;
 mod disk;
 mod ports;
 
-use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::adapters::cri::Cri;
+use crate::adapters::machine::has_address;
 use crate::adapters::network::list_chains;
 use crate::core::bootstrap::preflight::{control_plane_ports, parse_chains, wanted_programs, worker_ports};
 use crate::core::bootstrap::units::{AGENT, JOINED_FILE};
 use crate::core::bootstrap::{kubeconfig, services};
+use crate::core::host::swap_devices;
 use crate::core::model::preflight::{MODULES, MachineState, ObservedRules, ObservedRuntime, PLUGINS, Traces};
 use crate::core::model::spec::{Component, ComponentSource, Spec};
 use crate::ports::bootstrap::Units;
@@ -79,16 +80,10 @@ pub async fn observe_machine(
             },
             false => ObservedRules::NotAsked,
         },
-        swaps: read("/proc/swaps")
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned)
-            .collect(),
+        swaps: swap_devices(&read("/proc/swaps")).map(str::to_owned).collect(),
         memory: memory(&read("/proc/meminfo")),
         cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        // Only an address of this machine can be bound.
-        has_address: UdpSocket::bind(SocketAddr::new(spec.node.address, 0)).is_ok(),
+        has_address: has_address(spec.node.address),
         missing_modules: missing_modules(&read("/proc/modules"), &read("/proc/filesystems")),
         ip_forward: read("/proc/sys/net/ipv4/ip_forward").trim() == "1",
         etcd_disk: disk::observe(&spec.node.paths.etcd_data, measure && root),

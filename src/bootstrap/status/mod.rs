@@ -137,10 +137,10 @@ async fn observe_units(
     let mut jobs = Vec::new();
     if control_plane {
         let facts = observe_facts(ports, spec, false).await?;
-        let own = Component::REQUIRED
-            .into_iter()
-            .filter(|component| *component != Component::Etcd || spec.cluster.external_etcd.is_none());
-        let own = own.filter(|component| place(*component, spec, &facts) == ControlPlaneMode::Systemd);
+        let own = spec
+            .cluster
+            .own_components()
+            .filter(|component| place(*component, spec, &facts) == ControlPlaneMode::Systemd);
         let cloud = facts.services.get(&Component::CloudControllerManager).copied();
         wanted.extend(own.chain(cloud).map(services::unit));
         if spec.cluster.certs.renewal {
@@ -305,8 +305,7 @@ async fn observe_apis(ports: &Ports, spec: &Spec, control_plane: bool) -> (Optio
 /// Where this node's API server answers if its certificate is not verified: at the node's address, or only at the
 /// loopback.
 async fn answering(ports: &Ports, spec: &Spec) -> Option<String> {
-    let loopback = if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" };
-    for host in [spec.node.address.to_string(), loopback.to_owned()] {
+    for host in [spec.node.address, spec.node.loopback()].map(|address| address.to_string()) {
         let get = HttpGet {
             tls: true,
             host,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::bootstrap::ports::Ports;
-use crate::core::bootstrap::node_status::cni::{RuntimeNetwork, chosen, plugins};
 use crate::core::bootstrap::node_status::{DnsStatus, NetworkProbe, NetworkStatus};
 use crate::core::model::spec::Spec;
+use crate::core::network::cni::{RuntimeNetwork, chosen, plugins};
 use crate::ports::bootstrap::NodeProbes;
 
 /// How long a connection to a pod may take.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::form::Form;
-use super::manifests::components;
 use super::pods::newest_container;
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::pods::PodsError;
@@ -19,7 +18,7 @@ use crate::core::model::spec::{Component, Spec};
 pub async fn observe_flags(ports: &Ports, spec: &Spec) -> Result<BTreeMap<Component, BTreeMap<String, String>>, Error> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut all = BTreeMap::new();
-    for component in components(spec) {
+    for component in spec.cluster.own_components() {
         let Some(text) = ports.files.read(&form.path(spec, component))? else { continue };
         let flags = match form {
             Form::Services => flags_of(&with_drop_ins(ports, &spec.node.paths.units, &services::unit(component))?),

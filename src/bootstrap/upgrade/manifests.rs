@@ -10,12 +10,6 @@ use crate::core::bootstrap::upgrade::running;
 use crate::core::model::spec::{Component, Spec};
 use crate::ports::bootstrap::FileError;
 
-/// The components of this node, each after its dependencies.
-pub(super) fn components(spec: &Spec) -> Vec<Component> {
-    let etcd = spec.cluster.external_etcd.is_none().then_some(Component::Etcd);
-    etcd.into_iter().chain(Component::CONTROL_PLANE).collect()
-}
-
 /// True when such a change of this node was interrupted.
 pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, FileError> {
     Ok(!ports.files.list(purpose.kept())?.is_empty())
@@ -31,7 +25,7 @@ pub(super) async fn wanted(
 ) -> Result<Vec<(Component, String)>, Error> {
     let mut facts = observe_facts(ports, spec, false).await?;
     let mut all = Vec::new();
-    for component in components(spec) {
+    for component in spec.cluster.own_components() {
         let present = ports.files.read(&form.path(spec, component))?;
         if component == Component::Etcd {
             facts.etcd_members = present.as_deref().and_then(joined_members).unwrap_or_default();
@@ -50,7 +44,7 @@ pub(super) async fn wanted(
 /// Replaces the versions in the settings by those that this node runs, for commands that change only flags or certificates.
 pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), FileError> {
     let mut manifests = Vec::new();
-    for component in components(spec) {
+    for component in spec.cluster.own_components() {
         if let Some(text) = ports.files.read(&Form::Pods.path(spec, component))? {
             manifests.push((component, text));
         }

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::core::model::Release;
-use crate::core::model::spec::ExtraArgs;
+use crate::core::model::spec::{Component, ExtraArgs};
 
-/// Components whose gates are those of the table; others have gates of their own.
-const WITH_GATES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 /// Names that set all gates of a stage.
 const ALL: [&str; 2] = ["AllAlpha", "AllBeta"];
 
@@ -22,12 +20,17 @@ pub fn find_refused(release: &Release, args: &BTreeMap<String, ExtraArgs>) -> Ve
                 faults.push(format!(
                     "{component} --{flag}: {owner}{minor} removed this flag, and {component} would not start with it; remove it"
                 ));
-            } else if flag == "feature-gates" && WITH_GATES.contains(&component.as_str()) {
+            } else if flag == "feature-gates" && has_gates(component) {
                 faults.extend(refused_gates(release, component, value));
             }
         }
     }
     faults
+}
+
+/// True for the components whose gates are those of the table; others have gates of their own.
+fn has_gates(component: &str) -> bool {
+    Component::CONTROL_PLANE.iter().any(|known| known.name() == component)
 }
 
 fn refused_gates(release: &Release, component: &str, list: &str) -> Vec<String> {

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::node_status::cni;
 use crate::core::model::spec::Spec;
-use crate::core::network::conflist;
+use crate::core::network::{cni, conflist};
 
 /// Something that `reset` leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +59,7 @@ pub fn derive(spec: &Spec, files: &MachineFiles) -> Vec<Leftover> {
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     for path in &files.cni {
         let name = name(path);
-        if cni::chosen([name.as_str()].into_iter()).is_some() && name != conflist::FILE_NAME {
+        if cni::is_configuration(&name) && name != conflist::FILE_NAME {
             let why = "a CNI configuration that another program wrote; it stays in force for other pods".to_owned();
             left.push(Leftover { path: path.clone(), why });
         }

@@ -184,10 +184,6 @@ fn relocate(path: &str, spec: &Spec) -> String {
     path.to_owned()
 }
 
-fn localhost(spec: &Spec) -> &'static str {
-    if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" }
-}
-
 fn hardening_flags(component: Component, spec: &Spec) -> Vec<(&'static str, String)> {
     if spec.cluster.hardening { hardening::flags(component) } else { Vec::new() }
 }
@@ -196,15 +192,15 @@ fn hardening_flags(component: Component, spec: &Spec) -> Vec<(&'static str, Stri
 fn derive_flags(component: Component, spec: &Spec, facts: &Facts) -> Vec<(&'static str, String)> {
     let cluster = &spec.cluster;
     let url = |host: &str, port: u16| Endpoint::new(host, port).url();
-    let address = spec.node.address.to_string();
+    let (address, loopback) = (spec.node.address.to_string(), spec.node.loopback().to_string());
     match component {
         Component::Etcd => {
             let peer = url(&address, 2380);
             let mut flags = vec![
                 ("name", spec.node.name.clone()),
                 ("advertise-client-urls", url(&address, 2379)),
-                ("listen-client-urls", format!("{},{}", url(localhost(spec), 2379), url(&address, 2379))),
-                ("listen-metrics-urls", format!("http://{}", Endpoint::new(localhost(spec), 2381))),
+                ("listen-client-urls", format!("{},{}", url(&loopback, 2379), url(&address, 2379))),
+                ("listen-metrics-urls", format!("http://{}", Endpoint::new(loopback.as_str(), 2381))),
                 ("listen-peer-urls", peer.clone()),
                 ("initial-advertise-peer-urls", peer.clone()),
                 ("initial-cluster", format!("{}={peer}", spec.node.name)),
@@ -222,7 +218,7 @@ fn derive_flags(component: Component, spec: &Spec, facts: &Facts) -> Vec<(&'stat
                 ("secure-port", spec.node.api_port.to_string()),
                 ("service-account-issuer", cluster.service_account_issuer()),
                 ("service-cluster-ip-range", join_subnets(&cluster.service_subnets)),
-                ("etcd-servers", url(localhost(spec), 2379)),
+                ("etcd-servers", url(&loopback, 2379)),
             ];
             if let Some(etcd) = &cluster.external_etcd {
                 flags.extend([
@@ -305,7 +301,7 @@ fn localhost_of(component: Component, spec: &Spec) -> String {
     match bound.map(String::as_str) {
         Some("0.0.0.0" | "::") | None if component != Component::Etcd => "127.0.0.1".to_owned(),
         Some(address) if component != Component::Etcd => address.to_owned(),
-        Some(_) | None => localhost(spec).to_owned(),
+        Some(_) | None => spec.node.loopback().to_string(),
     }
 }
 

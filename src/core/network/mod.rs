@@ -7,6 +7,7 @@
 
 pub mod bridge;
 pub mod claims;
+pub mod cni;
 pub mod conflist;
 pub mod kernel_events;
 pub mod masquerade;

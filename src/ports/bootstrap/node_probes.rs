@@ -6,7 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use crate::core::bootstrap::node_status::DiskStatus;
-use crate::core::bootstrap::node_status::cni::RuntimeNetwork;
+use crate::core::network::cni::RuntimeNetwork;
 use crate::ports::node::RuntimeError;
 
 /// Looks at the machine and asks servers from it. Nothing is changed.

@@ -2,7 +2,6 @@
 //! wrong, [`text`] prints it; docs/status.md describes the JSON document, whose fields are the ones here.
 
 pub mod cluster;
-pub mod cni;
 mod judge;
 mod judge_cluster;
 mod report;

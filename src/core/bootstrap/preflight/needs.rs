@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::core::model::preflight::PortNeed;
-use crate::core::model::spec::{BALANCER_PORT, ComponentSource, Spec};
+use crate::core::model::spec::{BALANCER_PORT, Component, ComponentSource, Spec};
 
 /// kube-proxy's ports: health checks of load balancers, and metrics.
 const PROXY_PORTS: [u16; 2] = [10249, 10256];
@@ -23,8 +23,7 @@ enum At {
 }
 
 fn need(spec: &Spec, port: u16, at: At) -> PortNeed {
-    let v4 = spec.node.address.is_ipv4();
-    let loopback: IpAddr = if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let loopback = spec.node.loopback();
     let at = match at {
         // The API server and the kubelet listen on all addresses of both families where the kernel has both.
         At::All => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -37,8 +36,8 @@ fn need(spec: &Spec, port: u16, at: At) -> PortNeed {
 
 /// TCP ports a control plane listens on, with the addresses that `core/bootstrap/static_pods.rs` has it bind.
 pub fn control_plane_ports(spec: &Spec) -> Vec<PortNeed> {
-    let local = |component: &str, port: u16| {
-        let flag = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("bind-address"));
+    let local = |component: Component, port: u16| {
+        let flag = spec.cluster.extra_args.get(component.name()).and_then(|flags| flags.get("bind-address"));
         match flag.and_then(|address| address.parse::<IpAddr>().ok()) {
             Some(address) if address.is_unspecified() => need(spec, port, At::All),
             Some(address) => PortNeed { port, at: vec![address], required: true },
@@ -47,14 +46,14 @@ pub fn control_plane_ports(spec: &Spec) -> Vec<PortNeed> {
     };
     let mut ports = vec![
         need(spec, spec.node.api_port, At::All),
-        local("kube-controller-manager", 10257),
-        local("kube-scheduler", 10259),
+        local(Component::ControllerManager, 10257),
+        local(Component::Scheduler, 10259),
     ];
     if spec.cluster.external_etcd.is_none() {
         ports.extend([need(spec, 2379, At::Both), need(spec, 2380, At::Node), need(spec, 2381, At::Loopback)]);
     }
     if spec.cluster.runs_cloud_controller() {
-        ports.push(local("cloud-controller-manager", 10258));
+        ports.push(local(Component::CloudControllerManager, 10258));
     }
     ports.extend(worker_ports(spec));
     ports

@@ -4,6 +4,7 @@ use super::check::Check;
 use super::finding::{Findings, Purpose, Target};
 use crate::core::model::preflight::{Chain, MachineState, ObservedRules, ObservedRuntime};
 use crate::core::model::spec::{ProxyMode, Spec};
+use crate::core::network::cni::is_configuration;
 use crate::core::network::conflist::FILE_NAME;
 
 /// kube-proxy's table in nftables mode.
@@ -65,9 +66,7 @@ fn check_configurations(spec: &Spec, target: &Target<'_>, machine: &MachineState
     if target.purpose == Purpose::Change || machine.traces.kubelet_ca.is_some() {
         return;
     }
-    // The extensions that libcni reads (`ConfFiles` of containerd's go-cni).
-    let is_read = |name: &&String| [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end));
-    let files = || machine.traces.networks.iter().filter(is_read);
+    let files = || machine.traces.networks.iter().filter(|name| is_configuration(name));
     if spec.cluster.network.builtin {
         for file in files().filter(|name| name.as_str() < FILE_NAME) {
             findings.fatal(

@@ -9,6 +9,7 @@ use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
 use crate::core::model::Version;
 use crate::core::model::json::at;
+use crate::core::model::spec::Component;
 use crate::core::yaml;
 
 /// A component on a node, from its pod.
@@ -73,7 +74,7 @@ impl ObservedCluster {
 
     /// Version of the oldest API server; `None` if none is known.
     pub fn oldest_api_server(&self) -> Option<Version> {
-        self.everywhere("kube-apiserver").filter_map(|(_, seen)| seen.version).min()
+        self.everywhere(Component::ApiServer.name()).filter_map(|(_, seen)| seen.version).min()
     }
 }
 
@@ -120,7 +121,7 @@ fn derive_node(node: &Value, pods: &[Value]) -> ObservedNode {
     ObservedNode {
         name: name.to_owned(),
         control_plane: at(node, &["metadata", "labels"]).get(CONTROL_PLANE_LABEL).is_some()
-            || components.contains_key("kube-apiserver"),
+            || components.contains_key(Component::ApiServer.name()),
         kubelet: node.pointer("/status/nodeInfo/kubeletVersion").and_then(Value::as_str).and_then(|v| v.parse().ok()),
         ready: has_condition(node, "Ready"),
         components,

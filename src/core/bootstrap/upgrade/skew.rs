@@ -172,7 +172,8 @@ pub fn find_faults(
             }
         }
     }
-    let api_servers: Vec<Version> = cluster.everywhere("kube-apiserver").filter_map(|(_, seen)| seen.version).collect();
+    let api_servers: Vec<Version> =
+        cluster.everywhere(Component::ApiServer.name()).filter_map(|(_, seen)| seen.version).collect();
     if let (Some(oldest), Some(newest)) = (api_servers.iter().min(), api_servers.iter().max())
         && newest.minors_ahead_of(*oldest).is_none_or(|minors| minors > 1)
     {

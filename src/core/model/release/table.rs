@@ -5,23 +5,8 @@
 
 use super::record::Release;
 
-/// Sysctls that are safe in every version; all are in Linux 4.15.
-const SAFE: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-];
-/// Those since v1.37, with two more.
-const SAFE_SINCE_37: [&str; 14] = [
+/// Sysctls that are safe since v1.37; all are in Linux 4.15.
+static SAFE_SINCE_37: [&str; 14] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.tcp_syncookies",
@@ -37,6 +22,11 @@ const SAFE_SINCE_37: [&str; 14] = [
     "net.ipv4.tcp_slow_start_after_idle",
     "net.ipv4.tcp_notsent_lowat",
 ];
+/// Those of the versions before, without the last two.
+static SAFE: &[&str] = match SAFE_SINCE_37.split_last_chunk::<2>() {
+    Some((before, _)) => before,
+    None => &[],
+};
 
 /// Declared features since the gate NodeDeclaredFeatures is enabled by default.
 const DECLARED: [&str; 3] = [
@@ -51,7 +41,7 @@ pub(super) static V1_35: Release = Release {
     probe_agent: "kube-probe/1.35",
     hook_agent: "kube-lifecycle/1.35",
     images: [("etcd", "etcd:3.6.6-0"), ("coredns", "coredns/coredns:v1.13.1"), ("pause", "pause:3.10.1")],
-    safe_sysctls: &SAFE,
+    safe_sysctls: SAFE,
     // The gate NodeDeclaredFeatures is alpha.
     declared_features: &[],
     storage_in_bytes: false,
@@ -66,7 +56,7 @@ pub(super) static V1_36: Release = Release {
     probe_agent: "kube-probe/1.36",
     hook_agent: "kube-lifecycle/1.36",
     images: [("etcd", "etcd:3.6.8-0"), ("coredns", "coredns/coredns:v1.14.2"), ("pause", "pause:3.10.2")],
-    safe_sysctls: &SAFE,
+    safe_sysctls: SAFE,
     declared_features: &DECLARED,
     storage_in_bytes: false,
     memory_throttling_factor: Some(0.9),

@@ -1,6 +1,5 @@
 //! Settings that all nodes of a cluster share.
 
-use super::Component;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -10,6 +9,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::super::Release;
+use super::Component;
 use super::Endpoint;
 
 /// The settings of the cluster.
@@ -185,6 +185,13 @@ impl ClusterSpec {
     /// `host:port` at which programs on a node reach the API.
     pub fn node_endpoint(&self) -> Endpoint {
         if self.local_balancer { Endpoint::new(Ipv4Addr::LOCALHOST, BALANCER_PORT) } else { self.endpoint.clone() }
+    }
+
+    /// The components of each of its control planes, without that of a cloud, in start order: etcd only if it is not
+    /// external.
+    pub fn own_components(&self) -> impl Iterator<Item = Component> + use<> {
+        let etcd = self.external_etcd.is_none().then_some(Component::Etcd);
+        etcd.into_iter().chain(Component::CONTROL_PLANE)
     }
 
     /// True if we run the cloud controller manager: its image or program is configured.

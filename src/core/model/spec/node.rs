@@ -1,10 +1,11 @@
 //! Settings of one node.
 
-use super::Component;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+
+use super::Component;
 
 /// The settings of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,13 @@ pub struct Paths {
     pub units: PathBuf,
     /// Where CNI configurations are written, `/etc/cni/net.d`.
     pub cni_conf: PathBuf,
+}
+
+impl NodeSpec {
+    /// The loopback address, of the family of the node's address.
+    pub fn loopback(&self) -> IpAddr {
+        if self.address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
+    }
 }
 
 impl Paths {

@@ -23,24 +23,43 @@ pub fn read_runtime_info(info: &BTreeMap<String, String>) -> (Vec<String>, bool)
     let document = |name: &str| -> Value {
         info.get(name).and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
     };
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
     let (network, config) = (document("cniconfig"), document("config"));
     let mut folders = texts(at(&network, &["PluginDirs"]));
     if folders.is_empty() {
-        folders = texts(at(&config, &["cni", "binDirs"]));
-    }
-    if folders.is_empty() {
-        folders.extend(at(&config, &["cni", "binDir"]).as_str().filter(|dir| !dir.is_empty()).map(str::to_owned));
+        folders = plugin_folders(&config);
     }
     (folders, at(&config, &["cni", "useInternalLoopback"]).as_bool().unwrap_or_default())
+}
+
+/// Where containerd looks for plugins, by its configuration: several folders since 2.0, one before (`Config` in
+/// `internal/cri/config`, `pkg/cri/config`). Empty if it does not say.
+pub fn plugin_folders(config: &Value) -> Vec<String> {
+    let several = texts(at(config, &["cni", "binDirs"]));
+    match several.is_empty() {
+        true => at(config, &["cni", "binDir"])
+            .as_str()
+            .filter(|folder| !folder.is_empty())
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
+        false => several,
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+/// True if the runtime reads a file of this name as a configuration (libcni's `ConfFiles`).
+pub fn is_configuration(name: &str) -> bool {
+    [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))
 }
 
 /// The configuration that counts among the files of a folder: the first by name (libcni's `ConfFiles`, go-cni's
 /// `WithConfListFromPath`).
 pub fn chosen<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names.filter(|name| [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))).min()
+    names.filter(|name| is_configuration(name)).min()
 }
 
 /// Plugins that a configuration names, those of address management included; empty if it is not valid.
